@@ -1,0 +1,1 @@
+"""Lacewing's converter: float networks in, verified ``.lace`` files out. Workstation only."""

@@ -1,0 +1,87 @@
+"""Writes ``engine/include/lw_format.h`` from ``description.py``; ``--check`` fails when it is stale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+HEADER = Path(__file__).parent.parent / "engine" / "include" / "lw_format.h"
+
+
+def _struct(name: str, record: tuple[tuple[str, str, str], ...]) -> str:
+    lines = []
+    for field, _, ctype in record:
+        base, _, count = ctype.partition("[")
+        lines.append(f"  {base} {field}{'[' + count if count else ''};")
+    return "typedef struct {\n" + "\n".join(lines) + f"\n}} {name};\n"
+
+
+def _enum(prefix: str, values: dict[str, int]) -> str:
+    return "enum {\n" + "".join(f"  {prefix}{k.upper()} = {v},\n" for k, v in values.items()) + "};\n"
+
+
+def render(d: ModuleType) -> str:
+    """The header's text."""
+    out = [
+        "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
+        "#ifndef LW_FORMAT_H\n#define LW_FORMAT_H\n\n#include <stdint.h>\n"
+    ]
+    magic = "".join(f"\\x{b:02x}" for b in d.MAGIC)
+    out.append(f'#define LW_MAGIC "{magic}"\n')
+    constants = (
+        "VERSION_MAJOR VERSION_MINOR ALIGNMENT HEADER_BYTES SECTION_ENTRY_BYTES MAX_TENSORS MAX_OPS MAX_INPUTS "
+        "MAX_RANK MAX_DIM MAX_ELEMENTS MAX_NAME_BYTES MAX_METADATA_BYTES MAX_ATTRIBUTES NO_TENSOR QUAD "
+        "ACTIVATION_MAX WEIGHT_MAX"
+    ).split()
+    out.append("".join(f"#define LW_{c} {getattr(d, c)}u\n" for c in constants))
+    out.append(f"#define LW_SECTION_COUNT {len(d.SECTIONS)}u\n")
+    out.append(_enum("LW_SECTION_", {name: kind for kind, name in d.SECTIONS.items()}))
+    out.append(_enum("LW_DTYPE_", d.DTYPES))
+    out.append(_enum("LW_LAYOUT_", d.LAYOUTS))
+    out.append(_enum("LW_ENCODING_", d.ENCODINGS))
+    out.append(_enum("LW_RESIZE_", d.RESIZE_MODES))
+    out.append(_struct("lw_header_record", d.HEADER_RECORD))
+    out.append(_struct("lw_section_record", d.SECTION_RECORD))
+    out.append(_struct("lw_tensor_record", d.TENSOR_RECORD))
+    out.append(_struct("lw_op_record", d.OP_RECORD))
+    out.append(_struct("lw_graph_record", d.GRAPH_RECORD))
+    ops = "".join(
+        f"  X({o.name.upper()}, {o.kind}, \"{o.name}\", {len(o.attributes)}, {o.min_inputs}, {o.max_inputs}) \\\n"
+        for o in d.OPERATORS
+    )
+    out.append("// X(NAME, kind, \"name\", attribute count, least inputs, most inputs)\n#define LW_OPERATORS(X) \\\n" + ops)
+    out.append(_enum("LW_OP_", {o.name: o.kind for o in d.OPERATORS}))
+    for o in d.OPERATORS:
+        if o.attributes:
+            out.append(
+                "enum {\n"
+                + "".join(f"  LW_{o.name.upper()}_{a.upper()} = {i},\n" for i, (a, _) in enumerate(o.attributes))
+                + "};\n"
+            )
+    errors = [(i.number, i.name, i.rule) for i in d.INVARIANTS] + list(d.RUN_ERRORS)
+    out.append(
+        "// X(NAME, number, \"name\", \"rule\")\n#define LW_ERRORS(X) \\\n"
+        + "".join(f'  X({n.upper()}, {i}, "{n}", "{rule}") \\\n' for i, n, rule in errors)
+    )
+    out.append("typedef enum {\n  LW_OK = 0,\n" + "".join(f"  LW_E_{n.upper()} = {i},\n" for i, n, _ in errors) + "} lw_status;\n")
+    out.append("#endif\n")
+    return "// clang-format off\n" + "\n".join(out)
+
+
+def main() -> int:
+    """Writes or checks the header."""
+    from lacewing.format import description
+
+    text = render(description)
+    if "--check" in sys.argv:
+        if not HEADER.is_file() or HEADER.read_text() != text:
+            print(f"{HEADER} is stale: run python -m lacewing.format.generate", file=sys.stderr)
+            return 1
+        return 0
+    HEADER.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
