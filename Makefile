@@ -1,0 +1,68 @@
+# make demo    the main job, end to end, on data that ships with scikit-learn (about three minutes)
+# make test    everything CI runs: lint, unit, whole models, sanitizers, fuzz, packaging
+# make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
+# Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
+# repeated at will.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := build/stamps
+PYTEST := $(BIN)/python -m pytest -q --durations=5
+# torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
+TORCH := torch==2.13.0
+APT := libsimde-dev clang
+# The compiled parts of the extension: a change rebuilds it.
+ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py runtime/build_ffi.py
+
+.PHONY: demo test lint unit sanitize fuzz slow bench-x86 bench-data clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/convert
+	$(BIN)/lacewing demo --output build/demo
+
+test: $(STAMPS)/test $(STAMPS)/apt
+	@$(MAKE) --no-print-directory lint unit sanitize slow
+	@echo "all of make test is green"
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip 'setuptools>=77' wheel 'cffi>=1.15'
+	@touch $@
+
+$(STAMPS)/convert: $(STAMPS)/venv pyproject.toml $(ENGINE)
+	@echo "== installing lacewing and the converter (first time: about two minutes)"
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert]'
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/convert
+	@echo "== installing the peers and the test tools"
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert,peers,dev]'
+	@touch $@
+
+$(STAMPS)/apt:
+	@mkdir -p $(STAMPS)
+	@if ! { test -d /usr/include/simde && command -v clang >/dev/null; }; then \
+	  echo "== installing $(APT)"; apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT); fi
+	@touch $@
+
+lint: $(STAMPS)/test
+	BIN=$(BIN) sh tests/lint.sh
+
+unit: $(STAMPS)/test $(STAMPS)/apt
+	$(PYTEST) tests -m "not slow"
+
+sanitize: $(STAMPS)/test $(STAMPS)/apt
+	BIN=$(BIN) sh tests/sanitize.sh
+
+slow: $(STAMPS)/test
+	$(PYTEST) tests -m slow
+
+bench-x86: $(STAMPS)/test
+	@mkdir -p build/bench
+	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
+
+clean:
+	rm -rf build dist *.egg-info runtime/_engine*.so
