@@ -1,0 +1,91 @@
+"""The demo's data and network: UCI digits (shipped with scikit-learn) and a small MobileNet trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+SIZE = 32  # pixels; each of the 8x8 source pixels becomes 4x4
+CLASSES = 10
+EPOCHS = 8
+BATCH = 64
+# (output channels, stride) of the depthwise-separable blocks
+BLOCKS = ((64, 2), (128, 1), (128, 1), (256, 2), (256, 1))
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images [N,1,32,32] float32 in -1..1 and labels [N] int64, split once and for all."""
+
+    train_images: npt.NDArray[np.float32]
+    train_labels: npt.NDArray[np.int64]
+    test_images: npt.NDArray[np.float32]
+    test_labels: npt.NDArray[np.int64]
+
+
+def load(seed: int = 0) -> Digits:
+    """The 1797 digits, 30 % of them (539) held out for testing."""
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+    images, labels = load_digits(return_X_y=True)
+    factor = SIZE // 8
+    pixels = np.kron(images.reshape(-1, 8, 8), np.ones((factor, factor))) / 8 - 1
+    order = np.random.default_rng(seed).permutation(len(pixels))
+    pixels = pixels[order, None].astype(np.float32)
+    labels = labels[order].astype(np.int64)
+    held_out = len(pixels) * 3 // 10
+    return Digits(pixels[held_out:], labels[held_out:], pixels[:held_out], labels[:held_out])
+
+
+def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> None:
+    """Trains the network for EPOCHS epochs and exports it to ONNX with a batch of one."""
+    import torch
+
+    torch.manual_seed(seed)
+    network = _network()
+    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
+    steps = -(-len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=EPOCHS * steps)
+    network.train()
+    for epoch in range(EPOCHS):
+        for batch in torch.randperm(len(images)).split(BATCH):
+            loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        progress("training", epoch + 1, EPOCHS)
+    _export(network, onnx_path)
+
+
+def _network():  # type: ignore[no-untyped-def]
+    from torch import nn
+
+    def unit(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        return [conv, nn.BatchNorm2d(c_out), nn.ReLU6()]
+
+    layers = unit(1, 32, 3)
+    channels = 32
+    for c_out, stride in BLOCKS:
+        layers += unit(channels, channels, 3, stride, channels) + unit(channels, c_out, 1)
+        channels = c_out
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
+
+
+def _export(network, path: Path) -> None:  # type: ignore[no-untyped-def]
+    import torch
+
+    example = torch.zeros(1, 1, SIZE, SIZE)
+    program = torch.onnx.export(
+        network.eval(), (example,), dynamo=True, input_names=["image"], output_names=["logits"], verbose=False
+    )
+    assert program is not None
+    program.save(path)
