@@ -37,13 +37,19 @@ def weights(seed: int = 0) -> list[tuple[str, np.ndarray, int]]:
 
 def mobilenet_v1_onnx(path: Path, seed: int = 0) -> Path:
     """Writes the float network: input [1,3,224,224], output logits [1,1000], opset 13."""
-    nodes, constants = [], [
-        numpy_helper.from_array(np.float32(0), "zero"),
-        numpy_helper.from_array(np.float32(6), "six"),
-    ]
+    nodes, constants = (
+        [],
+        [
+            numpy_helper.from_array(np.float32(0), "zero"),
+            numpy_helper.from_array(np.float32(6), "six"),
+        ],
+    )
     value = "input"
     for i, (kind, w, stride) in enumerate(weights(seed)):
-        constants += [numpy_helper.from_array(w, f"w{i}"), numpy_helper.from_array(np.zeros(len(w), np.float32), f"b{i}")]
+        constants += [
+            numpy_helper.from_array(w, f"w{i}"),
+            numpy_helper.from_array(np.zeros(len(w), np.float32), f"b{i}"),
+        ]
         if kind == "dense":
             nodes.append(helper.make_node("GlobalAveragePool", [value], ["pooled"]))
             nodes.append(helper.make_node("Flatten", ["pooled"], ["flat"]))
@@ -53,7 +59,9 @@ def mobilenet_v1_onnx(path: Path, seed: int = 0) -> Path:
         pads = [0, 0, 0, 0] if k == 1 else ([0, 0, 1, 1] if stride == 2 else [1, 1, 1, 1])
         group = len(w) if kind == "depthwise" else 1
         attributes = {"kernel_shape": [k, k], "strides": [stride] * 2, "pads": pads, "group": group}
-        nodes.append(helper.make_node("Conv", [value, f"w{i}", f"b{i}"], [f"c{i}"], name=f"layer{i}", **attributes))
+        nodes.append(
+            helper.make_node("Conv", [value, f"w{i}", f"b{i}"], [f"c{i}"], name=f"layer{i}", **attributes)
+        )
         nodes.append(helper.make_node("Clip", [f"c{i}", "zero", "six"], [f"r{i}"]))
         value = f"r{i}"
     graph = helper.make_graph(
@@ -148,7 +156,13 @@ def mobilenet_v1_tflite(path: Path, seed: int = 0) -> Path:
 def _layer(out: _TfliteWriter, kind: str, inputs: list[int], result: int, stride: int) -> None:
     if kind == "dense":
         options = schema.FullyConnectedOptionsT()
-        out.operator(schema.BuiltinOperator.FULLY_CONNECTED, inputs, result, schema.BuiltinOptions.FullyConnectedOptions, options)
+        out.operator(
+            schema.BuiltinOperator.FULLY_CONNECTED,
+            inputs,
+            result,
+            schema.BuiltinOptions.FullyConnectedOptions,
+            options,
+        )
         return
     depthwise = kind == "depthwise"
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -166,5 +180,11 @@ def _layer(out: _TfliteWriter, kind: str, inputs: list[int], result: int, stride
 def _global_average(out: _TfliteWriter, value: int, channels: int, scale: float) -> int:
     axes = out.tensor([2], schema.TensorType.INT32, None, None, np.array([1, 2], np.int32))
     result = out.tensor([1, channels], schema.TensorType.INT8, scale, -128)
-    out.operator(schema.BuiltinOperator.MEAN, [value, axes], result, schema.BuiltinOptions.ReducerOptions, schema.ReducerOptionsT())
+    out.operator(
+        schema.BuiltinOperator.MEAN,
+        [value, axes],
+        result,
+        schema.BuiltinOptions.ReducerOptions,
+        schema.ReducerOptionsT(),
+    )
     return result
