@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-
 from lacewing.format import Op, Tensor
 from lacewing.format.description import ENCODINGS, OPERATORS, QUAD, RESIZE_MODES
+
 from tests.oracle.arithmetic import Array, Integers, f32, plus, requantize, rne, softmax, times
 
 Function = Callable[[Op, list[Tensor], Tensor, list[Array]], Array]
@@ -143,7 +143,7 @@ def avg_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array])
     acc = np.sum(np.stack(views), axis=0, dtype=np.int64)
     count = np.sum(np.stack(inside), axis=0, dtype=np.int64)
     multipliers = op.data["multipliers"]
-    multiplier = multipliers[0] if len(multipliers) == 1 else multipliers[count - 1]
+    multiplier = np.asarray(multipliers[0] if len(multipliers) == 1 else multipliers[count - 1])
     low, high = _integer(op, "clamp_min"), _integer(op, "clamp_max")
     return requantize(acc, multiplier, result.zero_point, low, high)[None]
 
@@ -151,7 +151,8 @@ def avg_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array])
 def max_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> Array:
     """The largest value inside the image: a padded tap is 0, the least value there is, and never wins wrongly."""
     views, _ = _taps(op, _padded(op, inputs[0][0], 0))
-    return np.max(np.stack(views), axis=0)[None]
+    highest: Array = np.max(np.stack(views), axis=0)
+    return highest[None]
 
 
 def concat(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> Array:
@@ -183,9 +184,9 @@ def table(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) ->
     """``table[channel or 0][q]``."""
     entries: npt.NDArray[np.uint8] = op.data["table"]
     if len(entries) == 1:
-        return entries[0][inputs[0]]
+        return np.take(entries[0], inputs[0])
     channel = np.arange(len(entries)).reshape(1, -1, 1, 1)
-    return entries[channel, inputs[0]]
+    return np.asarray(entries[channel, inputs[0]])
 
 
 def softmax_f32(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> Array:
