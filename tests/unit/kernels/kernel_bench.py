@@ -1,0 +1,174 @@
+"""The test bench: runs a kernel and the scalar reference on the same case and compares every byte around the output.
+
+A case is a set of guarded buffers and the arguments that point into them. Each byte of a buffer is *exact* (must equal
+the reference), *loose* (may be left alone or written with any u7) or untouchable. The scalar kernels themselves are
+compared with a numpy oracle that the case brings along.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import kernel_build
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+GUARD_BYTES = 128
+GUARD = 0xA5  # above 127: never a value that a kernel writes as u7
+LINE = 64
+MAX_TILE = 64
+
+
+def ceil_to(value: int, multiple: int) -> int:
+    """The least multiple of `multiple` that is not below `value`."""
+    return -(-value // multiple) * multiple
+
+
+def plane_bytes(pixels: int) -> int:
+    """Bytes of one plane of quads, as lw_plane_bytes in lw_kernel.h."""
+    return 4 if pixels == 1 else (-(-pixels * 4 // LINE) | 1) * LINE
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One row of the kernel list in one build (``native`` or ``emulated``)."""
+
+    index: int
+    name: str
+    family: str
+    tier: str
+    block_rows: int
+    sparse: int
+    kernel: int
+    stride: int
+    tile: int
+    build: str
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.tier == "SCALAR"
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.build}"
+
+
+def kernel_list() -> list[Kernel]:
+    """Every kernel: natively where this processor can run it, and every vector kernel emulated."""
+    ffi, lib = kernel_build.ffi(), kernel_build.library("native")
+    count = ffi.new("uint32_t *")
+    table = lib.test_kernels(count)
+    result = []
+    for index in range(count[0]):
+        row = table[index]
+        family = ffi.string(ffi.cast("lw_family", row.family)).removeprefix("LW_FAMILY_")
+        tier = ffi.string(ffi.cast("lw_tier", row.tier)).removeprefix("LW_TIER_")
+        builds = ["native"] if lib.test_tier_runs(row.tier) else []
+        builds += ["emulated"] if tier.startswith("AVX") else []
+        for build in builds:
+            name = ffi.string(row.name).decode()
+            shape = (row.block_rows, row.sparse, row.kernel, row.stride, row.tile)
+            result.append(Kernel(index, name, family, tier, *shape, build))
+    return result
+
+
+class Buffer:
+    """`size` bytes, 64-byte aligned, between guards. `data` is the view of the bytes themselves."""
+
+    def __init__(self, size: int, initial: NDArray[Any] | int = GUARD) -> None:
+        self._memory = np.full(size + 2 * GUARD_BYTES + LINE, GUARD, np.uint8)
+        self.start = GUARD_BYTES + (-(self._memory.ctypes.data + GUARD_BYTES) % LINE)
+        self.size = size
+        self.data: U8 = self._memory[self.start : self.start + size]
+        self.data[:] = initial if isinstance(initial, int) else initial.reshape(-1).view(np.uint8)
+        self._initial = self._memory.copy()
+        self.exact = np.zeros(size, bool)
+        self.loose = np.zeros(size, bool)
+
+    def pointer(self, ctype: str, offset: int = 0) -> Any:
+        return kernel_build.ffi().cast(f"{ctype} *", self.data.ctypes.data + offset)
+
+    def reset(self) -> None:
+        self._memory[:] = self._initial
+
+    def guards(self) -> list[tuple[int, int]]:
+        """(address, bytes) of what lies before and after."""
+        base, end = self._memory.ctypes.data, self.start + self.size
+        return [(base, self.start), (base + end, self._memory.size - end)]
+
+    def stray_write(self) -> str | None:
+        """What was written where nothing may be, or None."""
+        changed = self._memory != self._initial
+        inside = changed[self.start : self.start + self.size]
+        inside &= ~self.exact & ~(self.loose & (self.data <= 127))
+        if not changed.any():
+            return None
+        at = int(np.flatnonzero(changed)[0]) - self.start
+        value = int(self._memory[at + self.start])
+        return f"{int(changed.sum())} bytes written outside, first at byte {at} of {self.size}: {value}"
+
+
+@dataclass
+class Case:
+    """Arguments of one call, its buffers, and the numbers that made it."""
+
+    arguments: Any
+    buffers: dict[str, Buffer]
+    parameters: dict[str, Any]
+    oracle: Callable[[], dict[str, U8]]  # buffer name -> [size] u8, right where `exact`
+    keep: list[Any] = field(default_factory=list)  # what the arguments point to besides the buffers
+
+    def run(self, function: Any, lib: Any, who: str) -> dict[str, U8]:
+        """Calls the kernel; fails on a stray write; returns the exact bytes of each buffer."""
+        ffi = kernel_build.ffi()
+        for buffer in self.buffers.values():
+            buffer.reset()
+        guards = [guard for buffer in self.buffers.values() for guard in buffer.guards()]
+        for address, size in guards:
+            lib.test_poison(ffi.cast("void *", address), size)
+        function(self.arguments)
+        for address, size in guards:
+            lib.test_unpoison(ffi.cast("void *", address), size)
+        for name, buffer in self.buffers.items():
+            stray = buffer.stray_write()
+            if stray:
+                pytest.fail(f"{who}: {name}: {stray}\n{self.parameters}", pytrace=False)
+        return {name: buffer.data[buffer.exact] for name, buffer in self.buffers.items()}
+
+
+def _difference(name: str, buffer: Buffer, got: U8, wanted: U8) -> str:
+    wrong = np.flatnonzero(got != wanted)
+    places = np.flatnonzero(buffer.exact)[wrong[:8]]
+    pairs = ", ".join(f"[{at}] {got[i]} not {wanted[i]}" for at, i in zip(places, wrong[:8], strict=True))
+    return f"{name}: {len(wrong)} of {len(got)} bytes differ: {pairs}"
+
+
+def check_case(kernel: Kernel, case: Case) -> None:
+    """Fails unless the kernel gives the reference's bytes, and no others."""
+    lib = kernel_build.library(kernel.build)
+    count = kernel_build.ffi().new("uint32_t *")
+    got = case.run(lib.test_kernels(count)[kernel.index].function, lib, kernel.name)
+    if kernel.is_scalar:
+        wanted = {n: full[case.buffers[n].exact] for n, full in case.oracle().items()}
+    else:
+        reference = f"lw_{kernel.family.lower()}__scalar"
+        wanted = case.run(getattr(lib, reference), lib, reference)
+    for name, bytes_wanted in wanted.items():
+        if not np.array_equal(got[name], bytes_wanted):
+            text = _difference(name, case.buffers[name], got[name], bytes_wanted)
+            pytest.fail(f"{kernel}: {text}\n{case.parameters}", pytrace=False)
+
+
+def check(kernel: Kernel, make: Callable[..., Case], cases: int, **fixed: Any) -> None:
+    """Draws `cases` cases from consecutive seeds. LW_TEST_SEED=n runs seed n alone."""
+    if kernel.build == "emulated":
+        cases = max(1, cases // 3)
+    one = os.environ.get("LW_TEST_SEED")
+    for seed in [int(one)] if one else range(cases):
+        case = make(np.random.default_rng(seed), kernel, **fixed)
+        case.parameters = {"seed": seed, "fixed": fixed, **case.parameters}
+        check_case(kernel, case)
