@@ -1,0 +1,79 @@
+"""add, mul and everything that is a table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lacewing.converter.ir import Node
+from lacewing.converter.lowering.builder import Builder, quads_dims
+from lacewing.converter.lowering.clamp import clamp_attributes
+from lacewing.converter.lowering.tables import UNARY, function_table
+
+
+def _in_quads(builder: Builder, *values: str) -> bool:
+    return all(quads_dims(builder.dims(v)) is not None for v in values)
+
+
+def _operands(builder: Builder, node: Node, values: list[str]) -> tuple[list[int], int]:
+    if _in_quads(builder, *values, node.output):
+        return [builder.u7_quads(v) for v in values], builder.result(node.output, "u7_quads")
+    return [builder.u7_plain(v) for v in values], builder.result(node.output, "u7_plain")
+
+
+def lower_add(builder: Builder, node: Node) -> None:
+    """add of two activations of equal shape, each with its own scale."""
+    inputs, output = _operands(builder, node, node.inputs)
+    q = builder.quantization(node.output)
+    scales = [builder.quantization(v).scale / q.scale for v in node.inputs]
+    attributes = {"multiplier0": scales[0], "multiplier1": scales[1], **clamp_attributes(node, q)}
+    builder.op("add", node.name, inputs, output, attributes)
+
+
+def lower_mul(builder: Builder, node: Node) -> None:
+    """mul; the operand of one value per channel comes second."""
+    values = list(node.inputs)
+    if builder.dims(values[0]) != builder.dims(node.output):
+        values.reverse()
+    inputs, output = _operands(builder, node, values)
+    a, b, q = (builder.quantization(v) for v in (*values, node.output))
+    attributes = {"multiplier": a.scale * b.scale / q.scale, **clamp_attributes(node, q)}
+    builder.op("mul", node.name, inputs, output, attributes)
+
+
+def lower_unary(builder: Builder, node: Node) -> None:
+    """A named function of one value."""
+    function = UNARY[node.attrs["function"]]
+    alpha, beta = float(node.attrs.get("alpha", 0.0)), float(node.attrs.get("beta", 0.0))
+    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    _table(builder, node, [function_table(source, target, lambda x: function(x, alpha, beta))])
+
+
+def lower_clip(builder: Builder, node: Node) -> None:
+    """A clamp that no operator before it could take."""
+    low, high = float(node.attrs["min"]), float(node.attrs["max"])
+    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    _table(builder, node, [function_table(source, target, lambda x: np.clip(x, low, high))])
+
+
+def lower_prelu(builder: Builder, node: Node) -> None:
+    """Leaky ReLU with a slope per channel."""
+    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    slopes = [float(s) for s in node.weights["slope"].reshape(-1)]
+    _table(
+        builder, node, [function_table(source, target, lambda x, s=s: np.where(x < 0, s * x, x)) for s in slopes]
+    )
+
+
+def lower_affine(builder: Builder, node: Node) -> None:
+    """x * scale + offset with constants per channel."""
+    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    scale, offset = (node.weights[k].astype(np.float64).reshape(-1) for k in ("scale", "offset"))
+    pairs = np.unique(np.stack(np.broadcast_arrays(scale, offset), axis=1), axis=0)
+    pairs = pairs if len(pairs) == 1 else np.stack(np.broadcast_arrays(scale, offset), axis=1)
+    _table(builder, node, [function_table(source, target, lambda x, s=s, o=o: x * s + o) for s, o in pairs])
+
+
+def _table(builder: Builder, node: Node, tables: list[np.ndarray]) -> None:  # type: ignore[type-arg]
+    inputs, output = _operands(builder, node, node.inputs)
+    table = np.stack(tables)
+    builder.op("table", node.name, inputs, output, {"channels": len(tables)}, {"table": table})

@@ -1,0 +1,71 @@
+"""Everything that a conversion can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lacewing.converter.calibration import Preprocessing
+from lacewing.converter.errors import OptionError
+from lacewing.converter.quantization.ranges import RANGES
+from lacewing.format.description import BLOCK_ROWS
+
+Samples = Iterable[Mapping[str, npt.NDArray[np.float32]]]
+
+BUDGETS = ("global", "uniform")
+BLOCKS = ("auto", *(f"{rows}x4" for rows in BLOCK_ROWS))
+MAX_SPARSITY = 0.95
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """What one layer is told: its block (``BLOCKS``) and the share of its blocks that go."""
+
+    block: str
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Options of ``convert``; the fields are the command line's flags. Raises OptionError for a bad value.
+
+    calibration: a folder of images, .npz, .npy, a recipe .py, or samples {input name: array}.
+    """
+
+    calibration: str | Path | Samples
+    calibration_count: int = 64
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ranges: str = "mse"
+    sparsity: float = 0.0
+    block: str = "auto"
+    budget: str = "global"
+    layers: dict[str, LayerChoice] = field(default_factory=dict)  # node name -> choice
+    seed: int = 0
+    metadata: dict[str, Any] = field(default_factory=dict)  # added to the file's own
+
+    def __post_init__(self) -> None:
+        _one_of("--ranges", self.ranges, tuple(RANGES))
+        _one_of("--block", self.block, BLOCKS)
+        _one_of("--budget", self.budget, BUDGETS)
+        _share("--sparsity", self.sparsity)
+        for name, choice in self.layers.items():
+            _one_of(f"--layer {name}", choice.block, BLOCKS)
+            _share(f"--layer {name}", choice.sparsity)
+        if self.calibration_count < 1:
+            raise OptionError(f"--calib-count must be at least 1, not {self.calibration_count}")
+
+
+def _one_of(flag: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(f"{flag} is one of {', '.join(allowed)}, not {value!r}")
+
+
+def _share(flag: str, value: float) -> None:
+    if not 0 <= value <= MAX_SPARSITY:
+        raise OptionError(f"{flag}: sparsity is a share from 0 to {MAX_SPARSITY}, not {value}")

@@ -1,0 +1,37 @@
+"""The quantized network as data: what lowering writes, what pruning and bias correction change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lacewing.converter.quantization.parameters import Quantization
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class LayerPlan:
+    """One conv or gemm. ``keep`` marks the blocks that stay; None keeps all (dense)."""
+
+    weight: Array  # [O, C/g, kh, kw] (gemm: [O, K]) float32; dropped blocks are zero
+    bias: Array  # [O] float64
+    block_rows: int = 4
+    keep: npt.NDArray[np.bool_] | None = None  # [rows][K4]
+    dense_reason: str = ""  # why nothing was pruned, for the report
+
+
+@dataclass
+class QuantizationPlan:
+    """Everything that lowering needs beyond the graph."""
+
+    float_values: set[str]
+    values: dict[str, Quantization]  # of every value, also of float ones that are read as u7 somewhere
+    layers: dict[str, LayerPlan] = field(default_factory=dict)  # by node name
+
+    def is_float(self, value: str) -> bool:
+        """Whether ``value`` is computed as float32."""
+        return value in self.float_values
