@@ -98,7 +98,9 @@ def check_distinct(inputs: list[Array], outputs: list[Array]) -> None:
 
 def _checked(value: object, info: TensorInfo, what: str) -> np.ndarray[Any, Any]:
     if not isinstance(value, np.ndarray):
-        raise InputError(f"{what} {info.name!r}: found {type(value).__name__}, wanted a numpy array of {_spec(info)}")
+        raise InputError(
+            f"{what} {info.name!r}: found {type(value).__name__}, wanted a numpy array of {_spec(info)}"
+        )
     if value.dtype != info.numpy_dtype:
         raise InputError(
             f"{what} {info.name!r}: found dtype {value.dtype}, wanted {info.dtype}; use array.astype({info.dtype!r})"

@@ -41,7 +41,12 @@ def available_tiers() -> list[str]:
 
 def best_tier() -> str:
     """Name of the tier that a session takes when nothing overrides it."""
-    return str(ffi.string(lib.lw_tier_name(lib.lw_best_tier())).decode())
+    return tier_name(lib.lw_best_tier())
+
+
+def tier_name(tier: int) -> str:
+    """The engine's name for one of its tiers."""
+    return str(ffi.string(lib.lw_tier_name(tier)).decode())
 
 
 def tier_from_environment() -> int:
@@ -158,7 +163,7 @@ def failure(status: int, error: Any, source: str, input_names: list[str] | None 
 def parse(file: npt.NDArray[np.uint8], source: str) -> Model:
     """The records of a verified file. Raises ``ModelFormatError`` if its metadata is not a JSON object."""
     try:
-        model = Model.from_bytes(memoryview(file))
+        model = Model.from_bytes(file.data)
         if isinstance(model.metadata, dict):
             return model
     except (ValueError, RecursionError):

@@ -122,6 +122,12 @@ class Session:
         return self._threads
 
     @property
+    def tier(self) -> str:
+        """The kernel tier that the session asks for; a layer without such a kernel takes a lower one."""
+        forced = self._options.tier != lib.LW_TIER_AUTO
+        return library.tier_name(self._options.tier) if forced else library.best_tier()
+
+    @property
     def memory_bytes(self) -> int:
         """Work memory that the session holds, without the file."""
         return int(self._memory.size)
@@ -138,10 +144,16 @@ class Session:
         """Size of the model file."""
         return int(self._file.size)
 
+    def file_view(self) -> memoryview:
+        """The model file's bytes, read-only, without a copy."""
+        with self._lock:
+            self._usable()
+            return self._file.data.toreadonly()
+
     @property
     def metadata(self) -> dict[str, Any]:
         """The file's metadata, e.g. the preprocessing that the converter recorded."""
-        return dict(self._parse().metadata)
+        return dict(self.records().metadata)
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -167,9 +179,7 @@ class Session:
             self._usable()
             given = self._bind_inputs(inputs)
             results = self._bind_outputs(given, outputs)
-            self._check(
-                lib.lw_run(self._model, self._input_pointers, self._output_pointers, self._error)
-            )
+            self._check(lib.lw_run(self._model, self._input_pointers, self._output_pointers, self._error))
             return dict(zip(self._output_names, results, strict=True))
 
     def timed_run(self, inputs: Mapping[str, Array]) -> list[LayerTime]:
@@ -215,7 +225,7 @@ class Session:
 
         For comparisons and debugging: it copies every activation.
         """
-        parsed = self._parse()
+        parsed = self.records()
         collected: list[LayerResult] = []
 
         def collect(op: int) -> None:
@@ -241,9 +251,7 @@ class Session:
         handle = ffi.new_handle(observer)
         lib.lw_model_observe(self._model, lib.lacewing_observe, handle)
         try:
-            self._check(
-                lib.lw_run(self._model, self._input_pointers, self._output_pointers, self._error)
-            )
+            self._check(lib.lw_run(self._model, self._input_pointers, self._output_pointers, self._error))
         finally:
             lib.lw_model_observe(self._model, ffi.NULL, ffi.NULL)
         if observer.error is not None:
@@ -263,7 +271,9 @@ class Session:
         if outputs is not None:
             arguments.check_mapping(outputs, "outputs")
             arguments.check_names(outputs, self._output_names, "output", all_of_them=False)
-            given = {o.name: arguments.output_array(outputs[o.name], o) for o in self._outputs if o.name in outputs}
+            given = {
+                o.name: arguments.output_array(outputs[o.name], o) for o in self._outputs if o.name in outputs
+            }
             arguments.check_distinct(inputs, list(given.values()))
         arrays = [
             given[info.name] if info.name in given else np.empty(info.shape, info.numpy_dtype)
@@ -273,7 +283,8 @@ class Session:
             self._output_pointers[i] = library.address(array)
         return arrays
 
-    def _parse(self) -> Model:
+    def records(self) -> Model:
+        """The file's own records; data arrays are read-only views of the file."""
         with self._lock:
             self._usable()
             if self._parsed is None:
@@ -306,7 +317,7 @@ class Session:
             self._memory = np.empty(0, np.uint8)
             self._file = np.empty(0, np.uint8)
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Session:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self
 
     def __exit__(
@@ -360,7 +371,7 @@ def _layer(info: Any) -> LayerInfo:
         library.text(info.name, info.name_bytes),
         OPERATOR_BY_KIND[info.kind].name,
         ffi.string(info.kernel).decode() if info.kernel != ffi.NULL else "",
-        ffi.string(lib.lw_tier_name(info.tier)).decode(),
+        library.tier_name(info.tier),
         int(info.macs),
         int(info.kept_macs),
         int(info.weight_bytes),

@@ -54,7 +54,14 @@ def sources(architecture: str) -> list[str]:
 
 def options() -> dict[str, list[str]]:
     """Compiler and linker flags of this platform. No flag names a CPU: kernels carry their own targets."""
-    flags = ["-O3", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-D_POSIX_C_SOURCE=200809L"]
+    flags = [
+        "-O3",
+        "-std=c11",
+        "-ffp-contract=off",
+        "-fvisibility=hidden",
+        "-pthread",
+        "-D_POSIX_C_SOURCE=200809L",
+    ]
     strip = ["-pthread"] if sys.platform == "darwin" else ["-pthread", "-Wl,-s"]
     return {"extra_compile_args": flags, "extra_link_args": strip}
 

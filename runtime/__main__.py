@@ -1,0 +1,7 @@
+"""``python -m lacewing`` is the ``lacewing`` command."""
+
+import sys
+
+from lacewing.cli import main
+
+sys.exit(main())
