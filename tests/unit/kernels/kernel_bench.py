@@ -54,7 +54,8 @@ class Kernel:
         return self.tier == "SCALAR"
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.build}"
+        rows = f"-R{self.block_rows}" if self.block_rows else ""
+        return f"{self.name}{rows}-{self.build}"
 
 
 def kernel_list() -> list[Kernel]:
@@ -88,6 +89,7 @@ class Buffer:
         self._initial = self._memory.copy()
         self.exact = np.zeros(size, bool)
         self.loose = np.zeros(size, bool)
+        self.free = False  # scratch: anything may be written inside
 
     def pointer(self, ctype: str, offset: int = 0) -> Any:
         return kernel_build.ffi().cast(f"{ctype} *", self.data.ctypes.data + offset)
@@ -104,7 +106,7 @@ class Buffer:
         """What was written where nothing may be, or None."""
         changed = self._memory != self._initial
         inside = changed[self.start : self.start + self.size]
-        inside &= ~self.exact & ~(self.loose & (self.data <= 127))
+        inside &= ~self.exact & ~(self.loose & (self.data <= 127)) & (not self.free)
         if not changed.any():
             return None
         at = int(np.flatnonzero(changed)[0]) - self.start
