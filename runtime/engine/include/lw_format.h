@@ -283,7 +283,7 @@ enum {
   X(WEIGHT_RANGE, 35, "weight_range", "weights are -127 to 127") \
   X(WEIGHT_PADDING, 36, "weight_padding", "weights, biases and scales of padding channels are zero") \
   X(ACCUMULATOR, 37, "accumulator", "|bias| + 127 * sum|w| < 2^31 per output channel") \
-  X(MULTIPLIER, 38, "multiplier", "scales and multipliers are finite, positive, and keep the product below 2^31") \
+  X(MULTIPLIER, 38, "multiplier", "scales and multipliers are finite, normal, positive, and keep the product below 2^31") \
   X(CLAMP, 39, "clamp", "0 <= clamp_min <= clamp_max <= 127") \
   X(TABLE_RANGE, 40, "table_range", "table entries are 0 to 127") \
   X(RESIZE_RANGE, 41, "resize_range", "resize indices lie in the input, weights are 0 to 256") \
