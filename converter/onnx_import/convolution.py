@@ -109,4 +109,7 @@ def batch_normalization(ctx: Context, node: SourceNode) -> None:
     shape = ctx.shape(x)
     if len(shape) < 2 or any(w.shape != (shape[1],) for w in weights.values()):
         raise Unsupported(f"parameters {weights['scale'].shape} do not fit an input {list(shape)}")
-    ctx.emit("batch_norm", [x], node.outputs[0], {"epsilon": float(node.attrs.get("epsilon", 1e-5))}, weights)
+    epsilon = float(node.attrs.get("epsilon", 1e-5))
+    if not (weights["variance"] + epsilon > 0).all():
+        raise Unsupported("a variance is negative", "variance", "check the training or export")
+    ctx.emit("batch_norm", [x], node.outputs[0], {"epsilon": epsilon}, weights)

@@ -21,7 +21,6 @@ _FOLDABLE = """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfSha
     Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round ScatterND
     Shape Sign Size Slice Split Sqrt Squeeze Sub Tile Transpose Unsqueeze Where"""
 FOLDABLE = frozenset(_FOLDABLE.split())
-)
 
 
 class FoldLimit(Exception):
