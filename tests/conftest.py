@@ -1,0 +1,30 @@
+"""Markers of the whole test suite, and where the downloaded models and data lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the markers."""
+    config.addinivalue_line("markers", "needs_data: needs the models and data of ../shared/data")
+    config.addinivalue_line("markers", "slow: takes more than a few seconds; run by `make slow`")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the data are skipped where there is none, and only there."""
+    if DATA.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("needs_data"):
+            item.add_marker(pytest.mark.skip(reason=f"{DATA} does not exist"))
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of downloaded models and data."""
+    return DATA
