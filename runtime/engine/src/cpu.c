@@ -1,0 +1,104 @@
+// What this machine's processor and operating system can run.
+#include "lw_internal.h"
+
+#if defined(__x86_64__) && !defined(LW_SCALAR_ONLY)
+#include <cpuid.h>
+
+typedef struct {
+  unsigned a, b, c, d;
+} cpuid_result;
+
+static cpuid_result cpuid(unsigned leaf, unsigned subleaf) {
+  cpuid_result r = {0, 0, 0, 0};
+  if (!__get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d)) return (cpuid_result){0, 0, 0, 0};
+  return r;
+}
+
+// Register state that the operating system saves; bits of XCR0.
+static unsigned saved_state(void) {
+  if ((cpuid(1, 0).c >> 27 & 1) == 0) return 0;  // OSXSAVE
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+int lw_cpu_has(lw_tier tier) {
+  const unsigned leaf1 = (1u << 12) | (1u << 20) | (1u << 28) | (1u << 29);  // FMA, SSE4.2, AVX, F16C
+  const unsigned ymm = 0x6, zmm = 0xE6;
+  if (tier == LW_TIER_SCALAR) return 1;
+  const unsigned state = saved_state();
+  const cpuid_result seven = cpuid(7, 0);
+  const unsigned bmi = (1u << 3) | (1u << 8);
+  const int avx2 =
+      (state & ymm) == ymm && (cpuid(1, 0).c & leaf1) == leaf1 && (seven.b >> 5 & 1) != 0 && (seven.b & bmi) == bmi;
+  switch (tier) {
+    case LW_TIER_AVX2:
+      return avx2;
+    case LW_TIER_AVXVNNI:
+      return avx2 && seven.a >= 1 && (cpuid(7, 1).a >> 4 & 1) != 0;
+    case LW_TIER_AVX512VNNI: {
+      const unsigned wanted_b = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
+      return avx2 && (state & zmm) == zmm && (seven.b & wanted_b) == wanted_b && (seven.c >> 11 & 1) != 0;
+    }
+    default:
+      return 0;
+  }
+}
+
+#elif defined(__aarch64__) && !defined(LW_SCALAR_ONLY)
+
+#if defined(__linux__) && !defined(__ARM_FEATURE_MATMUL_INT8)
+#include <sys/auxv.h>
+#define LW_HWCAP() getauxval(AT_HWCAP)
+#define LW_HWCAP2() getauxval(AT_HWCAP2)
+#else
+#define LW_HWCAP() 0ul
+#define LW_HWCAP2() 0ul
+#endif
+
+int lw_cpu_has(lw_tier tier) {
+  const unsigned long asimddp = 1ul << 20, i8mm = 1ul << 13;
+  switch (tier) {
+    case LW_TIER_SCALAR:
+    case LW_TIER_NEON:  // part of the architecture
+      return 1;
+    case LW_TIER_DOTPROD:
+#if defined(__ARM_FEATURE_DOTPROD)
+      return 1;
+#else
+      return (LW_HWCAP() & asimddp) != 0;
+#endif
+    case LW_TIER_I8MM:
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+      return 1;
+#else
+      return (LW_HWCAP() & asimddp) != 0 && (LW_HWCAP2() & i8mm) != 0;
+#endif
+    default:
+      (void)asimddp;
+      (void)i8mm;
+      return 0;
+  }
+}
+
+#else
+
+// WebAssembly is validated as a whole: a module that loads has what it was built with.
+int lw_cpu_has(lw_tier tier) {
+  switch (tier) {
+    case LW_TIER_SCALAR:
+      return 1;
+#if defined(__wasm_simd128__) && !defined(LW_SCALAR_ONLY)
+    case LW_TIER_SIMD128:
+      return 1;
+#endif
+#if defined(__wasm_relaxed_simd__) && !defined(LW_SCALAR_ONLY)
+    case LW_TIER_RELAXED:
+      return 1;
+#endif
+    default:
+      return 0;
+  }
+}
+
+#endif
