@@ -24,7 +24,7 @@ def classifier() -> Model:
 
 def detector() -> Model:
     """Branches and moves: 3x3 sparse convolutions, pools, concat, resize, pad, gates, plain heads."""
-    b = Builder(2)
+    b = Builder(3)
     x = b.conv(b.image(4, 29), 14, 3, 1, 2, 0.7)
     low = b.pool(x, 3, 2, (1, 1, 1, 1), average=False)
     low = b.conv(low, 24, 3, 1, 8, 0.9)
