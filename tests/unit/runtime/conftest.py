@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lacewing import Session
 from lacewing.format import Model, Op, Tensor
 from lacewing.selftest.models import classifier, detector

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lacewing
 import numpy as np
 import pytest
 from conftest import two_inputs
+
+import lacewing
 from lacewing import InputError, ModelFormatError, Session
 from lacewing.commands.inputs import random_inputs
 from lacewing.format.description import HEADER_BYTES, INVARIANTS
@@ -39,8 +40,14 @@ BAD_INPUTS: dict[str, tuple[Callable[[Inputs], Any], str]] = {
     "rank": (_with("left", np.zeros(6, np.uint8)), "found shape (6,), wanted (1, 6)"),
     "shape": (_with("left", np.zeros((1, 7), np.uint8)), "found shape (1, 7), wanted (1, 6)"),
     "empty": (_with("left", np.zeros((1, 0), np.uint8)), "found shape (1, 0)"),
-    "nan": (_with("right", np.array([[0, 0, 0, 0, 0, np.nan]], np.float32)), "'right': a float input holds NaN"),
-    "above 127": (_with("left", np.array([[0, 0, 0, 0, 0, 128]], np.uint8)), "'left': a u7 input value is above"),
+    "nan": (
+        _with("right", np.array([[0, 0, 0, 0, 0, np.nan]], np.float32)),
+        "'right': a float input holds NaN",
+    ),
+    "above 127": (
+        _with("left", np.array([[0, 0, 0, 0, 0, 128]], np.uint8)),
+        "'left': a u7 input value is above",
+    ),
 }
 
 
@@ -143,7 +150,7 @@ def test_an_empty_file_is_truncated(tmp_path: Path) -> None:
 
 def test_every_truncation_is_refused() -> None:
     file = two_inputs().to_bytes()
-    for size in [*range(0, 200), *range(200, len(file), 61)]:
+    for size in [*range(200), *range(200, len(file), 61)]:
         with pytest.raises(ModelFormatError):
             lacewing.verify(file[:size])
         with pytest.raises(ModelFormatError):

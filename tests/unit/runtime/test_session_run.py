@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from itertools import pairwise
 from pathlib import Path
 
-import lacewing
 import numpy as np
 import pytest
 from conftest import two_inputs
+
+import lacewing
 from lacewing import Session
 from lacewing.commands.inputs import random_inputs
 from lacewing.library import available_tiers
@@ -27,7 +29,13 @@ def test_every_tier_and_thread_count_gives_the_committed_bits(
 
 def test_infos_say_what_the_file_says(pair: Session) -> None:
     left, right = pair.inputs
-    assert (left.name, left.shape, left.dtype, left.scale, left.zero_point) == ("left", (1, 6), "uint8", 0.5, 3)
+    assert (left.name, left.shape, left.dtype, left.scale, left.zero_point) == (
+        "left",
+        (1, 6),
+        "uint8",
+        0.5,
+        3,
+    )
     assert (right.name, right.shape, right.dtype, right.scale, right.zero_point) == (
         "right",
         (1, 6),
@@ -41,7 +49,9 @@ def test_infos_say_what_the_file_says(pair: Session) -> None:
     assert "left uint8 [1, 6]" in repr(pair)
 
 
-def test_results_are_new_arrays_of_the_right_values(pair: Session, pair_inputs: dict[str, np.ndarray]) -> None:
+def test_results_are_new_arrays_of_the_right_values(
+    pair: Session, pair_inputs: dict[str, np.ndarray]
+) -> None:
     first = pair.run(pair_inputs)
     assert first["kept"].tolist() == [[127, 126, 125, 124, 1, 0]]
     exponentials = np.exp(pair_inputs["right"].astype(np.float64))
@@ -124,7 +134,9 @@ def test_layer_results_end_in_the_outputs(detector_path: Path) -> None:
         for info in session.outputs:
             assert results[info.name].array.tobytes() == outputs[info.name].tobytes()
             assert results[info.name].tensor.shape == info.shape
-        assert session.run(inputs)["t22"].tobytes() == outputs["t22"].tobytes(), "observing must leave no trace"
+        assert session.run(inputs)["t22"].tobytes() == outputs["t22"].tobytes(), (
+            "observing must leave no trace"
+        )
 
 
 def test_times_are_per_layer_and_positive(classifier_path: Path) -> None:
@@ -143,7 +155,7 @@ def test_a_trace_is_chrome_json(classifier_path: Path) -> None:
     assert len(events) == 2 * (len(classifier_layers(classifier_path)) + 1)
     assert {"name", "ph", "ts", "dur", "pid", "tid"} <= set(events[1])
     inner = [event for event in events if "args" in event]
-    assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in zip(inner, inner[1:], strict=False))
+    assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in pairwise(inner))
 
 
 def classifier_layers(path: Path) -> tuple[lacewing.LayerInfo, ...]:
