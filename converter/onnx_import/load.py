@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from onnx import GraphProto, ModelProto, TensorProto
 
 from ..errors import ModelFileError
@@ -150,4 +150,4 @@ def _tensor_bytes(tensor: TensorProto) -> int:
         item = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except KeyError as error:
         raise ModelFileError(f"tensor '{tensor.name}': unknown element type {tensor.data_type}") from error
-    return int(item) * math.prod(tensor.dims)
+    return int(item * math.prod(tensor.dims))
