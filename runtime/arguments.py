@@ -13,13 +13,13 @@ from lacewing._engine import lib
 from lacewing.errors import InputError
 from lacewing.infos import Array, TensorInfo
 
-MAX_THREADS = 256
+MAX_THREADS = int(lib.LW_POOL_MAX)
 
 
 def thread_count(threads: int | str | None) -> int:
     """Threads to use. None: LACEWING_THREADS if set, else 1. "auto" or 0: the performance cores.
 
-    Raises ``InputError`` for anything that is not a number from 0 to 256 or "auto".
+    Raises ``InputError`` for anything that is not a number from 0 to ``MAX_THREADS`` or "auto".
     """
     origin = "threads"
     if threads is None:
