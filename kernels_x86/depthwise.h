@@ -28,40 +28,36 @@ static inline lw_line_plan lw_plan_lines(const lw_depthwise_args *a, uint32_t st
   return plan;
 }
 
-static inline void lw_fill_pixels(uint8_t *to, size_t pixels, uint32_t value /* [4] u8 */) {
-  for (size_t i = 0; i < pixels; i++) memcpy(to + i * LW_QUAD, &value, LW_QUAD);
+LW_INLINE LW_TARGET_AVX2 __m256i lw_load(const uint8_t *p) {
+  return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
+LW_INLINE LW_TARGET_AVX2 void lw_store(uint8_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
 
 // Exactly `bytes`, a multiple of 4: the last row of a plane has nothing readable behind it.
 LW_INLINE LW_TARGET_AVX2 void lw_copy_pixels(uint8_t *to, const uint8_t *from, size_t bytes) {
   if (bytes >= 32) {
-    for (size_t i = 0;; i = i + 64 <= bytes ? i + 32 : bytes - 32) {
-      _mm256_storeu_si256((__m256i *)(void *)(to + i), _mm256_loadu_si256((const __m256i *)(const void *)(from + i)));
-      if (i + 32 == bytes) return;
-    }
-  }
-  if (bytes >= 16) {
+    for (size_t i = 0; i + 32 <= bytes; i += 32) lw_store(to + i, lw_load(from + i));
+    lw_store(to + bytes - 32, lw_load(from + bytes - 32));
+  } else if (bytes >= 16) {
     const __m128i first = _mm_loadu_si128((const __m128i *)(const void *)from);
     const __m128i last = _mm_loadu_si128((const __m128i *)(const void *)(from + bytes - 16));
     _mm_storeu_si128((__m128i *)(void *)to, first);
     _mm_storeu_si128((__m128i *)(void *)(to + bytes - 16), last);
-    return;
+  } else {
+    for (size_t i = 0; i < bytes; i += LW_QUAD) memcpy(to + i, from + i, LW_QUAD);
   }
-  for (size_t i = 0; i < bytes; i += LW_QUAD) memcpy(to + i, from + i, LW_QUAD);
 }
 
+// Both ends are set by whole vectors before the row goes in between; the line has room for what they write too much.
 LW_INLINE LW_TARGET_AVX2 void lw_write_line(const lw_depthwise_args *a, int32_t y, size_t columns,
                                             uint8_t *line /* [columns][4] u8 */) {
-  const uint32_t zero = a->zero_point * 0x01010101u;
-  if (y < 0 || (uint32_t)y >= a->height || a->pad_left >= columns) {
-    lw_fill_pixels(line, columns, zero);
-    return;
-  }
-  const size_t left = a->pad_left;
-  const size_t body = a->width < columns - left ? a->width : columns - left;
-  lw_fill_pixels(line, left, zero);
-  lw_copy_pixels(line + left * LW_QUAD, a->input + (size_t)y * a->width * LW_QUAD, body * LW_QUAD);
-  lw_fill_pixels(line + (left + body) * LW_QUAD, columns - left - body, zero);
+  const __m256i zero = _mm256_set1_epi8((int8_t)a->zero_point);
+  const int outside = y < 0 || (uint32_t)y >= a->height || a->pad_left >= columns;
+  const size_t left = outside ? columns : a->pad_left;
+  const size_t body = outside ? 0 : a->width < columns - left ? a->width : columns - left;
+  for (size_t i = 0; i < left; i += 8) lw_store(line + i * LW_QUAD, zero);
+  for (size_t i = left + body; i < columns; i += 8) lw_store(line + i * LW_QUAD, zero);
+  if (body) lw_copy_pixels(line + left * LW_QUAD, a->input + (size_t)y * a->width * LW_QUAD, body * LW_QUAD);
 }
 
 // Computes `rows` (1 .. step) output rows from lines that begin with the first row's window.
@@ -85,10 +81,6 @@ LW_INLINE LW_TARGET_AVX2 void lw_depthwise_lines(const lw_depthwise_args *a, uin
               a->output + (size_t)(y + r) * a->output_width * LW_QUAD, a->output_width,
               rows - r < step ? rows - r : step);
   }
-}
-
-LW_INLINE LW_TARGET_AVX2 __m256i lw_load(const uint8_t *p) {
-  return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
 // The first `wanted` (4 or 8) of eight pixels: bytes of four rows side by side, as the four taps of a dot product.
@@ -136,7 +128,7 @@ LW_INLINE LW_TARGET_AVX2 __m256i lw_requantized(__m256i s0, __m256i s1, __m256i 
 // Writes the first `pixels` (up to 8) and nothing else: the next row may belong to another thread.
 LW_INLINE LW_TARGET_AVX2 void lw_store_pixels(uint8_t *to, __m256i v, uint32_t pixels) {
   if (pixels >= 8) {
-    _mm256_storeu_si256((__m256i *)(void *)to, v);
+    lw_store(to, v);
   } else if (pixels >= 4) {
     const __m256i step = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
     const __m256i last = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
@@ -146,7 +138,7 @@ LW_INLINE LW_TARGET_AVX2 void lw_store_pixels(uint8_t *to, __m256i v, uint32_t p
     _mm_storeu_si128((__m128i *)(void *)(to + (pixels - 4) * LW_QUAD), _mm256_extracti128_si256(both, 1));
   } else {
     uint8_t bytes[32];
-    _mm256_storeu_si256((__m256i *)(void *)bytes, v);
+    lw_store(bytes, v);
     for (uint32_t i = 0; i < pixels; i++) memcpy(to + i * LW_QUAD, bytes + i * LW_QUAD, LW_QUAD);
   }
 }

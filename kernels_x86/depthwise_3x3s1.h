@@ -48,6 +48,13 @@ LW_INLINE LW_TARGET __m256i dot_3(const __m256i *v /* [3] */, const __m256i *w /
 #endif
 }
 
+// One output row of eight pixels.
+LW_INLINE LW_TARGET __m256i pixels_of_row(const __m256i *v /* [6] */, const __m256i *w /* [3] */,
+                                          const lw_output_step *out, lw_chain chain) {
+  return lw_requantized(dot_3(v, w, out->bias, chain), dot_3(v + 1, w, out->bias, chain),
+                        dot_3(v + 2, w, out->bias, chain), dot_3(v + 3, w, out->bias, chain), out);
+}
+
 LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
                                       uint32_t output_width, uint32_t rows, lw_chain chain) {
   const lw_filter_3x3 *f = filter;
@@ -59,12 +66,10 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
     __m256i v[6];  // pixels i and i + 4
     lw_interleave(lw_load(row0), lw_load(row1), lw_load(row2), lw_load(row3), 4, v);
     lw_interleave(lw_load(row0 + 16), lw_load(row1 + 16), lw_load(row2 + 16), lw_load(row3 + 16), 2, v + 4);
-    for (uint32_t r = 0; r < rows; r++) {
-      const __m256i *w = f->weights[r];
-      const __m256i bytes = lw_requantized(dot_3(v, w, out.bias, chain), dot_3(v + 1, w, out.bias, chain),
-                                           dot_3(v + 2, w, out.bias, chain), dot_3(v + 3, w, out.bias, chain), &out);
-      lw_store_pixels(output + (size_t)r * output_width * LW_QUAD + at, bytes, output_width);
-    }
+    lw_store_pixels(output + at, pixels_of_row(v, f->weights[0], &out, chain), output_width);
+    if (rows == 2)
+      lw_store_pixels(output + (size_t)output_width * LW_QUAD + at, pixels_of_row(v, f->weights[1], &out, chain),
+                      output_width);
     if (x + LW_BLOCK_PIXELS >= output_width) return;
     x = x + 2 * LW_BLOCK_PIXELS <= output_width ? x + LW_BLOCK_PIXELS : output_width - LW_BLOCK_PIXELS;
   }
