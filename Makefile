@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q --durations=5
 TORCH := torch==2.13.0
 APT := libsimde-dev clang
 # The compiled parts of the extension: a change rebuilds it.
-ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py runtime/build_ffi.py
+ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
 
 .PHONY: demo test lint unit sanitize fuzz slow bench-x86 bench-data clean
 .DELETE_ON_ERROR:

@@ -16,7 +16,7 @@ BATCH = 64
 # (output channels, stride) of the depthwise-separable blocks
 BLOCKS = ((64, 2), (128, 1), (128, 1), (256, 2), (256, 1))
 
-Progress = Callable[[str, int, int], None]  # (what, done, of)
+Progress = Callable[[str, float], None]  # (stage, share of it done)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> N
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-        progress("training", epoch + 1, EPOCHS)
+        progress("training", (epoch + 1) / EPOCHS)
     _export(network, onnx_path)
 
 
