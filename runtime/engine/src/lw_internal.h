@@ -23,6 +23,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are read in p
     if (lw_try_status != LW_OK) return lw_try_status; \
   } while (0)
 
+// Finite, positive, not denormal: a machine that flushes denormals computes the same with it.
+static inline int lw_is_normal(float x) { return x >= 0x1p-126f && x <= 0x1.fffffep+127f; }
+
 // ---- the file (verify*.c) ----
 
 // Views into the caller's bytes, once the section table is proved.

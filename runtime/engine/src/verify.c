@@ -14,7 +14,6 @@ int lw_all_zero(const uint8_t *bytes, uint64_t count) {
 }
 
 static lw_status check_header(const uint8_t *base, size_t size, lw_header_record *header, lw_error *error) {
-  if (size < LW_HEADER_BYTES) return lw_fail(error, LW_E_TRUNCATED, HEADER, 0, size, LW_HEADER_BYTES);
   memcpy(header, base, sizeof *header);
   if (memcmp(header->magic, LW_MAGIC, sizeof header->magic) != 0)
     return lw_fail(error, LW_E_MAGIC, HEADER, 0, header->magic[0], (uint8_t)LW_MAGIC[0]);
@@ -98,6 +97,7 @@ static lw_status view_sections(const lw_section_record *table, lw_file *file, lw
 
 lw_status lw_file_open(const void *bytes, size_t size, lw_file *file, lw_error *error) {
   *file = (lw_file){.base = bytes, .bytes = size};
+  if (size < LW_HEADER_BYTES) return lw_fail(error, LW_E_TRUNCATED, HEADER, 0, size, LW_HEADER_BYTES);
   if (bytes == NULL) return lw_fail(error, LW_E_ARGUMENT, HEADER, 0, 0, 1);
   if ((uintptr_t)bytes % LW_ALIGNMENT != 0)
     return lw_fail(error, LW_E_ALIGNMENT, HEADER, 0, (uintptr_t)bytes % LW_ALIGNMENT, 0);

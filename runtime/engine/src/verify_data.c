@@ -45,8 +45,7 @@ static lw_status check_pool(const lw_file *file, uint32_t i, lw_error *error) {
   for (uint64_t k = 0; k < count; k++) {
     float multiplier;
     memcpy(&multiplier, data + k * 4, sizeof multiplier);
-    const int fits =
-        multiplier >= 0x1p-126f && multiplier <= 3.4028234663852886e38f && most * multiplier < 2147483648.0f;
+    const int fits = lw_is_normal(multiplier) && most * multiplier < 2147483648.0f;
     if (!fits) return lw_fail(error, LW_E_MULTIPLIER, "op", i, k, count);
   }
   if (!lw_all_zero(data + count * 4, op->data_bytes - count * 4)) return lw_fail(error, LW_E_PADDING, "op", i, 1, 0);

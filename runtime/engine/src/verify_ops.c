@@ -226,7 +226,7 @@ static lw_status check_quantization(const op_check *c) {
 
 // The product is formed as the kernels form it: rounding is monotonic, so the largest operand bounds all others.
 static int multiplier_fits(float multiplier, float most) {
-  return multiplier >= 0x1p-126f && multiplier <= 3.4028234663852886e38f && most * multiplier < 2147483648.0f;
+  return lw_is_normal(multiplier) && most * multiplier < 2147483648.0f;
 }
 
 static lw_status check_multipliers(const op_check *c) {

@@ -11,8 +11,7 @@
 static lw_status check_accumulator(uint64_t op, int64_t bias, uint32_t sum, float scale, lw_error *error) {
   const uint64_t bound = (uint64_t)(bias < 0 ? -bias : bias) + (uint64_t)LW_ACTIVATION_MAX * sum;
   if (bound > INT32_MAX) return lw_fail(error, LW_E_ACCUMULATOR, "op", op, bound, INT32_MAX);
-  const int fits =
-      scale >= 0x1p-126f && scale <= 3.4028234663852886e38f && (float)(int32_t)bound * scale < 2147483648.0f;
+  const int fits = lw_is_normal(scale) && (float)(int32_t)bound * scale < 2147483648.0f;
   return fits ? LW_OK : lw_fail(error, LW_E_MULTIPLIER, "op", op, bound, INT32_MAX);
 }
 

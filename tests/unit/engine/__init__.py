@@ -1,0 +1,1 @@
+"""The C engine through ctypes, without the Python runtime."""
