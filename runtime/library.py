@@ -81,9 +81,13 @@ def aligned(size: int) -> npt.NDArray[np.uint8]:
     return block[start : start + size]
 
 
+_NOTHING = aligned(ALIGNMENT)
+
+
 def address(buffer: npt.NDArray[Any]) -> Any:
     """A ``void *`` to a C-contiguous array; the caller keeps the array alive."""
-    return ffi.cast("void *", buffer.ctypes.data)
+    # numpy does not tell the address of an empty array; the engine still wants an aligned one.
+    return ffi.cast("void *", buffer.ctypes.data if buffer.size else _NOTHING.ctypes.data)
 
 
 def read_model(source: Source) -> tuple[npt.NDArray[np.uint8], str]:

@@ -21,16 +21,26 @@ class Target:
     """One model with one runtime, and what was measured of it."""
 
     peer: Peer
-    path: Path
+    path: Path  # what the user named
     threads: int
+    file: Path | None = None  # what is loaded, if the runtime needed another format
     runner: Runner | None = None
     seconds: list[float] = field(default_factory=list)  # [runs]
     probe: dict[str, float] = field(default_factory=dict)  # init_ms, first_ms, peak_bytes
 
+    def loaded(self) -> Path:
+        """The file that the runtime reads."""
+        return self.file or self.path
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the model as the user has it."""
+        return self.path.stat().st_size
+
     def open(self) -> Runner:
         """Loads the model on first use."""
         if self.runner is None:
-            self.runner = self.peer.open_model(self.path, self.threads)
+            self.runner = self.peer.open_model(self.loaded(), self.threads)
         return self.runner
 
     def percentile(self, share: float) -> float:

@@ -66,7 +66,7 @@ def main() -> int:
     try:
         result: dict[str, float | str] = {**measure(name, Path(path), int(threads))}
     except LacewingError as error:
-        print(json.dumps({"error": str(error)}))
+        print(json.dumps({"error": str(error)}), flush=True)
         return 1
     print(json.dumps(result))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,12 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1 or not 0 < args.seconds <= 3600:
         raise UsageError("--rounds must be at least 1 and --seconds between 0 and 3600")
     targets = choose(args.models, args.peers, arguments.thread_count(parse_threads(args.threads)))
-    for target in targets:
-        target.peer.load()
-        probe(target)
-    interleave(targets, args.rounds, args.seconds)
+    with tempfile.TemporaryDirectory(prefix="lacewing-bench-") as folder:
+        for target in targets:
+            target.file = target.peer.prepare(target.path, Path(folder))
+            target.open()  # here first: a file that cannot be loaded is named with its own error
+            probe(target)
+        interleave(targets, args.rounds, args.seconds)
     layers = {str(t.path): _layer_times(t) for t in targets if args.layers and t.path.suffix == ".lace"}
     if args.json:
         rows = [row for target in targets for row in _rows(target)]
@@ -105,7 +108,7 @@ def _rows(target: Target) -> list[dict[str, Any]]:
     versions = {"python": platform.python_version(), target.peer.name: target.peer.version()}
     latency = {"median": target.median(), "min": target.least(), "p90": target.percentile(0.9)}
     rows = [common | {"metric": "latency_ms", **latency, "runs": len(target.seconds), "versions": versions}]
-    single = {**target.probe, "bytes": target.path.stat().st_size}
+    single = {**target.probe, "bytes": target.file_bytes}
     for metric, value in single.items():
         spread = {"median": value, "min": value, "p90": value}
         rows.append(common | {"metric": metric, **spread, "runs": 1, "versions": versions})
@@ -150,7 +153,7 @@ def _text(targets: list[Target]) -> str:
             milliseconds(target.percentile(0.9)),
             milliseconds(target.least()),
             size(target.probe["peak_bytes"]),
-            size(target.path.stat().st_size),
+            size(target.file_bytes),
         ]
         for target in targets
     ]

@@ -1,9 +1,8 @@
-"""MNN on the CPU. An ONNX file is first converted with MNN's own converter into a temporary folder."""
+"""MNN on the CPU. An ONNX file is first converted with MNN's own converter."""
 
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,17 @@ class MnnRunner:
         self.interpreter.getSessionOutput(self.session).getHost()
 
 
+def prepare(path: Path, folder: Path) -> Path:
+    """The .onnx file as .mnn; its name keeps the number type, which the file does not tell."""
+    model = folder / f"{path.stem}.{onnx_dtype(path)}.mnn"
+    files = ("--modelFile", str(path), "--MNNModel", str(model))
+    done = subprocess.run([python(), *_CONVERT, *files], capture_output=True, text=True, check=False)
+    if done.returncode or not model.is_file():
+        raise RuntimeError(f"mnnconvert failed: {(done.stderr or done.stdout).strip()[-300:]}")
+    return model
+
+
 def open_model(path: Path, threads: int) -> MnnRunner:
-    """An .mnn or .onnx file."""
-    if path.suffix == ".mnn":
-        return MnnRunner(path, "unknown", threads)
-    with tempfile.TemporaryDirectory(prefix="lacewing-mnn-") as folder:
-        model = Path(folder) / "model.mnn"
-        files = ("--modelFile", str(path), "--MNNModel", str(model))
-        done = subprocess.run([python(), *_CONVERT, *files], capture_output=True, text=True, check=False)
-        if done.returncode or not model.is_file():
-            raise RuntimeError(f"mnnconvert failed: {(done.stderr or done.stdout).strip()[-300:]}")
-        return MnnRunner(model, onnx_dtype(path), threads)
+    """An .mnn file."""
+    dtype = path.suffixes[-2].lstrip(".") if len(path.suffixes) > 1 else "unknown"
+    return MnnRunner(path, dtype if dtype in ("int8", "fp32") else "unknown", threads)

@@ -16,6 +16,7 @@ from conftest import two_inputs
 
 import lacewing
 from lacewing import InputError, ModelFormatError, Session
+from lacewing.arguments import MAX_THREADS
 from lacewing.commands.inputs import random_inputs
 from lacewing.format.description import HEADER_BYTES, INVARIANTS
 from lacewing.format.model import checksum
@@ -90,13 +91,13 @@ def test_outputs_that_overlap_inputs_are_refused(pair: Session, pair_inputs: Inp
         pair.run(pair_inputs, {"kept": pair_inputs["left"]})
 
 
-@pytest.mark.parametrize("threads", [-1, 65, 1.5, True, "many", "", b"2"])
+@pytest.mark.parametrize("threads", [-1, MAX_THREADS + 1, 1.5, True, "many", "", b"2"])
 def test_wrong_thread_counts_are_refused(threads: Any, classifier_path: Path) -> None:
     with pytest.raises(InputError, match="threads is"):
         Session(classifier_path, threads=threads)
 
 
-@pytest.mark.parametrize("threads", ["-1", "65", "1.5", "many", "9" * 50])
+@pytest.mark.parametrize("threads", ["-1", str(MAX_THREADS + 1), "1.5", "many", "9" * 50])
 def test_a_wrong_thread_count_in_the_environment_is_refused(
     threads: str, classifier_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,12 +235,12 @@ def test_across_a_fork(threads: int, classifier_path: Path) -> None:
     """One thread works in the child; several are refused there instead of waiting for ever."""
     session = Session(classifier_path, threads=threads)
     inputs = random_inputs(session.inputs)
-    wanted = session.run(inputs)["t14"].tobytes()
+    wanted = session.run(inputs)["t15"].tobytes()
     child = os.fork()
     if child == 0:
         code = 9
         try:
-            code = 0 if session.run(inputs)["t14"].tobytes() == wanted else 1
+            code = 0 if session.run(inputs)["t15"].tobytes() == wanted else 1
         except lacewing.SessionError:
             code = 2
         finally:
@@ -247,7 +248,7 @@ def test_across_a_fork(threads: int, classifier_path: Path) -> None:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == (0 if threads == 1 else 2)
-    assert session.run(inputs)["t14"].tobytes() == wanted
+    assert session.run(inputs)["t15"].tobytes() == wanted
     session.close()
 
 

@@ -93,7 +93,7 @@ def test_path_and_bytes_and_unaligned_bytes_agree(classifier_path: Path) -> None
     results = []
     for source in sources:
         with Session(source) as session:
-            results.append(session.run(random_inputs(session.inputs))["t16"].tobytes())
+            results.append(session.run(random_inputs(session.inputs))["t17"].tobytes())
     assert len(set(results)) == 1
 
 
@@ -108,13 +108,13 @@ def test_a_bytearray_may_change_after_loading() -> None:
 
 def test_many_python_threads_share_one_session(classifier_path: Path) -> None:
     with Session(classifier_path, threads=2) as session:
-        wanted = [session.run(random_inputs(session.inputs, seed))["t14"].tobytes() for seed in range(4)]
+        wanted = [session.run(random_inputs(session.inputs, seed))["t15"].tobytes() for seed in range(4)]
         wrong: list[int] = []
 
         def work(seed: int) -> None:
             inputs = random_inputs(session.inputs, seed)
             for _ in range(20):
-                if session.run(inputs)["t14"].tobytes() != wanted[seed]:
+                if session.run(inputs)["t15"].tobytes() != wanted[seed]:
                     wrong.append(seed)
 
         workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
@@ -134,7 +134,7 @@ def test_layer_results_end_in_the_outputs(detector_path: Path) -> None:
         for info in session.outputs:
             assert results[info.name].array.tobytes() == outputs[info.name].tobytes()
             assert results[info.name].tensor.shape == info.shape
-        assert session.run(inputs)["t22"].tobytes() == outputs["t22"].tobytes(), (
+        assert session.run(inputs)["t23"].tobytes() == outputs["t23"].tobytes(), (
             "observing must leave no trace"
         )
 
