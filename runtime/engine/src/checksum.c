@@ -1,7 +1,5 @@
 // The file's checksum: a position-keyed sum of mixed 64-bit words. The mix is a bijection, so that any change of one
 // word changes the sum; the sum commutes, so that the words are mixed independently.
-#include <string.h>
-
 #include "lw_internal.h"
 
 static inline uint64_t mix(uint64_t x) {
@@ -18,7 +16,7 @@ uint64_t lw_checksum(const uint8_t *body, size_t bytes) {
   uint64_t key = step;
   for (size_t i = 0; i + 32 <= bytes; i += 32, key += 4 * step) {
     uint64_t word[4];
-    memcpy(word, body + i, sizeof word);
+    __builtin_memcpy(word, body + i, sizeof word);
     sum[0] += mix(word[0] + key);
     sum[1] += mix(word[1] + key + step);
     sum[2] += mix(word[2] + key + 2 * step);

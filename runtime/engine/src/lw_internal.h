@@ -26,6 +26,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are read in p
 // Finite, positive, not denormal: a machine that flushes denormals computes the same with it.
 static inline int lw_is_normal(float x) { return x >= 0x1p-126f && x <= 0x1.fffffep+127f; }
 
+static inline int lw_same_bytes(const void *a, const void *b, size_t count) {
+  const uint8_t *left = a, *right = b;
+  for (size_t i = 0; i < count; i++)
+    if (left[i] != right[i]) return 0;
+  return 1;
+}
+
 // ---- the file (verify*.c) ----
 
 // Views into the caller's bytes, once the section table is proved.
@@ -118,7 +125,8 @@ typedef struct {
   const lw_kernel *pack;    // conv: NULL = the input is used in place
   uint16_t *index;          // [kept] conv: position along K4; NULL when dense
   uint32_t *row_start;      // [rows+1] conv
-  uint8_t *pair_safe;       // [rows] conv
+  uint16_t *order;          // [kept] conv; NULL where the kernel wants no pairs (plan_pairs.c)
+  uint16_t *pairs;          // [rows] conv; NULL likewise
   lw_conv_parts conv;
 } lw_op_plan;
 
@@ -155,8 +163,10 @@ typedef struct {
 void lw_plan_arena(const lw_file *file, lw_arena_plan *plan);
 int lw_tensor_is_external(const lw_file *file, uint32_t tensor);
 
-uint64_t lw_conv_table_bytes(const lw_conv_parts *parts);
+uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel);
 void lw_plan_conv(lw_op_plan *plan, uint8_t *memory);
+int lw_wants_pairs(const lw_kernel *kernel);  // plan_pairs.c
+void lw_plan_pairs(lw_op_plan *plan);
 int lw_conv_is_direct(const lw_file *file, const lw_op_record *op);
 int lw_conv_is_gemv(const lw_file *file, const lw_op_record *op);
 

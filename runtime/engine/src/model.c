@@ -1,6 +1,4 @@
 // What a caller may ask a model.
-#include <string.h>
-
 #include "../reference/lw_reference.h"
 #include "lw_internal.h"
 
@@ -20,7 +18,7 @@ static lw_tensor_info tensor_info(const lw_file *file, uint32_t tensor) {
                          .scale = t->scale,
                          .zero_point = t->zero_point,
                          .bytes = (size_t)lw_tensor_plain_bytes(t)};
-  memcpy(info.dims, t->dims, sizeof info.dims);
+  __builtin_memcpy(info.dims, t->dims, sizeof info.dims);
   return info;
 }
 
@@ -80,6 +78,6 @@ size_t lw_model_read_result(const lw_model *model, uint32_t op, void *plain, siz
   if (record->layout == LW_LAYOUT_QUADS)
     lw_layout_to_plain(place->data, place->plane, record->dims[1], (size_t)lw_tensor_pixels(record), plain);
   else
-    memcpy(plain, place->data, need);
+    __builtin_memcpy(plain, place->data, need);
   return need;
 }

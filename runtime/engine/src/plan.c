@@ -1,7 +1,5 @@
 // One block of work memory, in this order: model, places, operator plans, convolution tables, arena, scratch of each
 // worker. The sizes are found without memory, so that lw_model_memory and lw_model_create agree by construction.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -81,7 +79,7 @@ static work_layout lay_out(const lw_file *file, const lw_options *options, lw_ti
     if (scratch > layout.scratch_stride) layout.scratch_stride = scratch;
     if (op->kind != LW_OP_CONV) continue;
     const lw_conv_parts parts = lw_conv_parts_of(file, op);
-    tables = lw_sat_add(tables, lw_conv_table_bytes(&parts));
+    tables = lw_sat_add(tables, lw_conv_table_bytes(&parts, kernel_of(file, op, tier)));
   }
   uint64_t cursor = 0;
   (void)reserve(&cursor, sizeof(lw_model));
@@ -155,7 +153,7 @@ static void plan_ops(lw_model *model, lw_tier tier, uint8_t *tables) {
     plan->conv = lw_conv_parts_of(file, op);
     if (!lw_conv_is_direct(file, op)) plan->pack = lw_find_kernel(LW_FAMILY_PACK, tier, &any);
     lw_plan_conv(plan, tables);
-    tables += lw_conv_table_bytes(&plan->conv);
+    tables += lw_conv_table_bytes(&plan->conv, plan->kernel);
   }
 }
 
@@ -186,7 +184,7 @@ lw_status lw_model_create(const void *bytes, size_t size, const lw_options *opti
 
   uint8_t *base = memory;
   lw_model *model = memory;
-  memset(model, 0, sizeof *model);
+  __builtin_memset(model, 0, sizeof *model);
   model->file = file;
   if (options != NULL) model->options = *options;
   model->options.tier = layout.tier;
@@ -199,7 +197,7 @@ lw_status lw_model_create(const void *bytes, size_t size, const lw_options *opti
   model->scratch_stride = (size_t)layout.scratch_stride;
   atomic_flag_clear(&model->running);
   // Kernels read padding, and tables are looked up with it: it must start as u7.
-  memset(base + layout.arena, 0, (size_t)(layout.end - layout.arena));
+  __builtin_memset(base + layout.arena, 0, (size_t)(layout.end - layout.arena));
   plan_places(model, &arena);
   plan_ops(model, layout.tier, base + layout.tables);
   plan_nan_checks(model);

@@ -1,6 +1,4 @@
 // One run: the caller's arrays are checked and put in place, then the operators follow in file order.
-#include <string.h>
-
 #include "lw_internal.h"
 
 void lw_split(lw_call *call, lw_task task, uint32_t parts) {
@@ -94,7 +92,7 @@ static lw_status bind(lw_model *model, const void *const *inputs, void *const *o
   for (uint32_t i = 0; i < file->input_count; i++) {
     LW_TRY(check_input(model, i, inputs[i], error));
     // Never written: no operator writes a graph input, and none works in place on one.
-    memcpy(&model->places[file->graph[i]].data, &inputs[i], sizeof(void *));
+    __builtin_memcpy(&model->places[file->graph[i]].data, &inputs[i], sizeof(void *));
   }
   for (uint32_t i = 0; i < file->output_count; i++) {
     const uint32_t tensor = file->graph[file->input_count + i];

@@ -1,6 +1,4 @@
 // Operators that only move values: layout, reshape, transpose, concat, pad; and resize, which moves and blends.
-#include <string.h>
-
 #include "../reference/lw_reference.h"
 #include "lw_internal.h"
 
@@ -16,7 +14,7 @@ void lw_run_layout(lw_call *call) {
 }
 
 void lw_run_reshape(lw_call *call) {
-  if (call->to->data != call->from->data) memcpy(call->to->data, call->from->data, call->to->bytes);
+  if (call->to->data != call->from->data) __builtin_memcpy(call->to->data, call->from->data, call->to->bytes);
 }
 
 void lw_run_transpose(lw_call *call) {

@@ -1,6 +1,4 @@
 // Sizes that follow from an operator's attributes and its tensors' shapes.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -8,7 +6,7 @@ static uint64_t popcount_bytes(const uint8_t *bytes, uint64_t count) {
   uint64_t total = 0;
   for (uint64_t i = 0; i < count; i += 8) {
     uint64_t x = 0;
-    memcpy(&x, bytes + i, count - i < 8 ? (size_t)(count - i) : 8);
+    __builtin_memcpy(&x, bytes + i, count - i < 8 ? (size_t)(count - i) : 8);
     x -= (x >> 1) & 0x5555555555555555u;
     x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
     x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
@@ -32,7 +30,7 @@ uint64_t lw_window_output(uint64_t size, uint64_t kernel, uint64_t stride, uint6
 
 float lw_attribute_f32(const lw_op_record *op, uint32_t slot) {
   float value;
-  memcpy(&value, &op->attributes[slot], sizeof value);
+  __builtin_memcpy(&value, &op->attributes[slot], sizeof value);
   return value;
 }
 

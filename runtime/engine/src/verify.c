@@ -1,6 +1,4 @@
 // The file's frame: header, section table, padding, checksum; and the order in which everything is proved.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -14,8 +12,8 @@ int lw_all_zero(const uint8_t *bytes, uint64_t count) {
 }
 
 static lw_status check_header(const uint8_t *base, size_t size, lw_header_record *header, lw_error *error) {
-  memcpy(header, base, sizeof *header);
-  if (memcmp(header->magic, LW_MAGIC, sizeof header->magic) != 0)
+  __builtin_memcpy(header, base, sizeof *header);
+  if (!lw_same_bytes(header->magic, LW_MAGIC, sizeof header->magic))
     return lw_fail(error, LW_E_MAGIC, HEADER, 0, header->magic[0], (uint8_t)LW_MAGIC[0]);
   if (header->version_major != LW_VERSION_MAJOR)
     return lw_fail(error, LW_E_VERSION, HEADER, 0, header->version_major, LW_VERSION_MAJOR);
@@ -60,7 +58,7 @@ static lw_status view_graph(const lw_section_record *section, lw_file *file, lw_
   if (section->bytes < sizeof(lw_graph_record))
     return lw_fail(error, LW_E_SECTION_BYTES, SECTION, 2, section->bytes, sizeof(lw_graph_record));
   lw_graph_record counts;
-  memcpy(&counts, file->base + section->offset, sizeof counts);
+  __builtin_memcpy(&counts, file->base + section->offset, sizeof counts);
   const uint64_t ids = (uint64_t)counts.input_count + counts.output_count;
   if (ids != (section->bytes - sizeof counts) / 4)
     return lw_fail(error, LW_E_GRAPH_COUNTS, "graph", 0, ids, (section->bytes - sizeof counts) / 4);
@@ -110,7 +108,7 @@ lw_status lw_file_open(const void *bytes, size_t size, lw_file *file, lw_error *
 
 lw_status lw_verify_checksum(const lw_file *file, lw_error *error) {
   lw_header_record header;
-  memcpy(&header, file->base, sizeof header);
+  __builtin_memcpy(&header, file->base, sizeof header);
   const uint64_t sum = lw_checksum(file->base + LW_HEADER_BYTES, file->bytes - LW_HEADER_BYTES);
   return sum == header.checksum ? LW_OK : lw_fail(error, LW_E_CHECKSUM, HEADER, 0, sum, header.checksum);
 }

@@ -1,6 +1,4 @@
 // Operators' data: where it lies, how long it is, and the small tables. Weights stand in verify_weights.c.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -44,7 +42,7 @@ static lw_status check_pool(const lw_file *file, uint32_t i, lw_error *error) {
   const float most = (float)(taps * LW_ACTIVATION_MAX);
   for (uint64_t k = 0; k < count; k++) {
     float multiplier;
-    memcpy(&multiplier, data + k * 4, sizeof multiplier);
+    __builtin_memcpy(&multiplier, data + k * 4, sizeof multiplier);
     const int fits = lw_is_normal(multiplier) && most * multiplier < 2147483648.0f;
     if (!fits) return lw_fail(error, LW_E_MULTIPLIER, "op", i, k, count);
   }
@@ -56,7 +54,7 @@ static lw_status check_resize_part(uint32_t i, const uint8_t **at, uint64_t coun
   const uint64_t bytes = lw_sat_align(count * 2, LW_ALIGNMENT);
   for (uint64_t k = 0; k < count; k++) {
     uint16_t value;
-    memcpy(&value, *at + k * 2, sizeof value);
+    __builtin_memcpy(&value, *at + k * 2, sizeof value);
     if (value > most) return lw_fail(error, LW_E_RESIZE_RANGE, "op", i, value, most);
   }
   if (!lw_all_zero(*at + count * 2, bytes - count * 2)) return lw_fail(error, LW_E_PADDING, "op", i, 1, 0);

@@ -1,6 +1,4 @@
 // Tensors one by one, graph lists, and the flow of tensors through the operators.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -15,7 +13,7 @@ static void set_add(tensor_set *set, uint32_t i) { set->words[i / 64] |= UINT64_
 
 static uint32_t bits_of(float value) {
   uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
+  __builtin_memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 

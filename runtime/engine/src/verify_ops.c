@@ -1,6 +1,4 @@
 // Each operator against its tensors: types, attributes, shape, quantization, multipliers, cost.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -20,7 +18,7 @@ static const lw_tensor_record *input_of(const op_check *c, uint32_t k) { return 
 static int is_quads(const lw_tensor_record *t) { return t->layout == LW_LAYOUT_QUADS; }
 static int is_float(const lw_tensor_record *t) { return t->dtype == LW_DTYPE_F32; }
 static int same_dims(const lw_tensor_record *a, const lw_tensor_record *b) {
-  return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof a->dims) == 0;
+  return a->rank == b->rank && lw_same_bytes(a->dims, b->dims, sizeof a->dims);
 }
 
 static int types_fit(const op_check *c) {
@@ -218,7 +216,7 @@ static lw_status check_quantization(const op_check *c) {
   if (!only_moves(c->op->kind)) return LW_OK;
   for (uint32_t k = 0; k < c->op->input_count; k++) {
     const lw_tensor_record *t = input_of(c, k);
-    if (memcmp(&t->scale, &c->out->scale, sizeof t->scale) != 0 || t->zero_point != c->out->zero_point)
+    if (!lw_same_bytes(&t->scale, &c->out->scale, sizeof t->scale) || t->zero_point != c->out->zero_point)
       return fail(c, LW_E_OP_QUANTIZATION, t->zero_point, c->out->zero_point);
   }
   return LW_OK;

@@ -1,6 +1,4 @@
 // Names and metadata: consumed in order, UTF-8 without control characters, metadata one JSON object.
-#include <string.h>
-
 #include "lw_internal.h"
 
 #define MAX_DEPTH 64u  // of nested JSON values
@@ -57,7 +55,7 @@ static lw_status check_unique(const lw_file *file, const uint32_t *ids, uint32_t
     for (uint32_t j = 0; j < i; j++) {
       const lw_tensor_record *b = &file->tensors[ids[j]];
       if (a->name_bytes == b->name_bytes &&
-          memcmp(file->names + a->name_offset, file->names + b->name_offset, a->name_bytes) == 0)
+          lw_same_bytes(file->names + a->name_offset, file->names + b->name_offset, a->name_bytes))
         return lw_fail(error, LW_E_NAME_UNIQUE, "tensor", ids[i], ids[j], ids[i]);
     }
   }

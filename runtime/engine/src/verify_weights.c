@@ -1,7 +1,5 @@
 // Weights: range, padding, blocks that say nothing, and the proof that no accumulator or product overflows.
 // These loops see every byte of the model, so they are written for the compiler's vectorizer.
-#include <string.h>
-
 #include "checked.h"
 #include "lw_internal.h"
 
@@ -46,7 +44,7 @@ static int has_zero_block(const int8_t *weights, uint64_t blocks, uint32_t block
   if (block_bytes == 4) {
     for (uint64_t b = 0; b < blocks; b++) {
       uint32_t word;
-      memcpy(&word, weights + b * 4, sizeof word);
+      __builtin_memcpy(&word, weights + b * 4, sizeof word);
       zeros += word == 0;
     }
     return zeros != 0;
@@ -56,7 +54,7 @@ static int has_zero_block(const int8_t *weights, uint64_t blocks, uint32_t block
     uint64_t any = 0;
     for (uint32_t k = 0; k < words; k++) {
       uint64_t word;
-      memcpy(&word, weights + b * block_bytes + k * 8, sizeof word);
+      __builtin_memcpy(&word, weights + b * block_bytes + k * 8, sizeof word);
       any |= word;
     }
     zeros += any == 0;
@@ -128,9 +126,9 @@ static lw_status check_channel(const conv_check *c, uint32_t channel, uint32_t s
   int32_t bias;
   float scale;
   uint32_t scale_bits;
-  memcpy(&bias, c->data + c->parts.bias + (uint64_t)channel * 4, sizeof bias);
-  memcpy(&scale, c->data + c->parts.scale + (uint64_t)channel * 4, sizeof scale);
-  memcpy(&scale_bits, &scale, sizeof scale_bits);
+  __builtin_memcpy(&bias, c->data + c->parts.bias + (uint64_t)channel * 4, sizeof bias);
+  __builtin_memcpy(&scale, c->data + c->parts.scale + (uint64_t)channel * 4, sizeof scale);
+  __builtin_memcpy(&scale_bits, &scale, sizeof scale_bits);
   if (channel < c->parts.channels) return check_accumulator(c->index, bias, sum, scale, c->error);
   return sum == 0 && bias == 0 && scale_bits == 0 ? LW_OK : fail(c, LW_E_WEIGHT_PADDING, channel, c->parts.channels);
 }
@@ -191,9 +189,9 @@ lw_status lw_verify_depthwise_data(const lw_file *file, uint32_t i, lw_error *er
     int32_t bias;
     float scale;
     uint32_t scale_bits;
-    memcpy(&bias, parts[1] + (uint64_t)channel * 4, sizeof bias);
-    memcpy(&scale, parts[2] + (uint64_t)channel * 4, sizeof scale);
-    memcpy(&scale_bits, &scale, sizeof scale_bits);
+    __builtin_memcpy(&bias, parts[1] + (uint64_t)channel * 4, sizeof bias);
+    __builtin_memcpy(&scale, parts[2] + (uint64_t)channel * 4, sizeof scale);
+    __builtin_memcpy(&scale_bits, &scale, sizeof scale_bits);
     if (channel < channels)
       LW_TRY(check_accumulator(i, bias, sum, scale, error));
     else if (sum != 0 || bias != 0 || scale_bits != 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes as c
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from lacewing.format import Model, Tensor
 from lacewing.format.description import INVARIANTS, RUN_ERRORS
 
@@ -110,7 +112,7 @@ def aligned_copy(file: bytes) -> Array:
 class Engine:
     """One model. ``tier`` is a name of ``TIERS`` or None for the best; ``threads`` counts the caller.
 
-    Raises ``EngineError``. Close it, or use it in a with block, so that its threads end.
+    Raises ``EngineError``. Close it, so that its threads end: ``running`` does.
     """
 
     def __init__(
@@ -138,12 +140,6 @@ class Engine:
         memory = (c.c_void_p(self.memory.ctypes.data), need, c.byref(model))
         self._check(self.lib.lw_model_create(*file, *memory, c.byref(self.error)))
         return model
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the threads."""
@@ -199,6 +195,18 @@ class Engine:
     def arena_bytes(self) -> int:
         """Bytes of activations."""
         return int(self.lib.lw_model_arena_bytes(self.model))
+
+
+@contextmanager
+def running(
+    lib: c.CDLL, file: bytes, tier: str | None = None, threads: int = 1, max_memory: int = 0
+) -> Iterator[Engine]:
+    """An ``Engine`` for the length of a with block."""
+    engine = Engine(lib, file, tier, threads, max_memory)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def verify(lib: c.CDLL, file: bytes) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lacewing.format import Model
 
+from lacewing.format import Model
 from tests.model_cases import operator_cases, random_model
 from tests.models import random_inputs
 from tests.oracle.run import run_all
-from tests.unit.engine.library import TIERS, Engine, EngineError, aligned_copy, load, verify
+from tests.unit.engine.library import TIERS, Engine, EngineError, aligned_copy, load, running, verify
 
 CASES = operator_cases()
 BAD = sorted((Path(__file__).resolve().parents[2] / "golden" / "bad").glob("*.lace"))
@@ -35,7 +35,7 @@ def assert_same_everywhere(lib: c.CDLL, model: Model, seed: int) -> None:
     assert verify(lib, file) == "ok"
     wanted = run_all(model, inputs)
     for tier in tiers(lib):
-        with Engine(lib, file, tier) as engine:
+        with running(lib, file, tier) as engine:
             for op, want, got in zip(model.ops, wanted.per_op, engine.run_observed(inputs), strict=True):
                 assert want.tobytes() == got.tobytes(), (tier, op.kind, op.name, engine.op(0).kernel)
             for _ in range(2):  # what a run leaves in the arena must not reach the next
@@ -43,7 +43,7 @@ def assert_same_everywhere(lib: c.CDLL, model: Model, seed: int) -> None:
                 assert all(outputs[name].tobytes() == wanted.outputs[name].tobytes() for name in outputs), (
                     tier
                 )
-        with Engine(lib, file, tier, threads=3) as engine:
+        with running(lib, file, tier, threads=3) as engine:
             outputs = engine.run(inputs)
             assert all(outputs[name].tobytes() == wanted.outputs[name].tobytes() for name in outputs), tier
 
@@ -71,7 +71,7 @@ def test_memory_limit(lib: c.CDLL) -> None:
     file = random_model(3).to_bytes()
     with pytest.raises(EngineError, match="memory") as caught:
         Engine(lib, file, max_memory=64)
-    with Engine(lib, file, max_memory=caught.value.found):
+    with running(lib, file, max_memory=caught.value.found):
         pass
     with pytest.raises(EngineError, match="memory"):
         Engine(lib, file, max_memory=caught.value.found - 1)
@@ -106,7 +106,7 @@ def test_nan_input(lib: c.CDLL, name: str) -> None:
     target = float_input(model)
     inputs[target] = inputs[target].copy()
     inputs[target].flat[-1] = np.nan
-    with Engine(lib, model.to_bytes()) as engine:
+    with running(lib, model.to_bytes()) as engine:
         with pytest.raises(EngineError) as caught:
             engine.run(inputs)
         assert (caught.value.name, caught.value.where) == ("input_nan", "input")
@@ -120,7 +120,7 @@ def test_input_above_range(lib: c.CDLL) -> None:
     inputs = random_inputs(model, 0)
     name = model.tensors[model.inputs[0]].name
     inputs[name] = np.full_like(inputs[name], 128)
-    with Engine(lib, model.to_bytes()) as engine, pytest.raises(EngineError) as caught:
+    with running(lib, model.to_bytes()) as engine, pytest.raises(EngineError) as caught:
         engine.run(inputs)
     assert (caught.value.name, caught.value.found) == ("input_range", 128)
 
@@ -129,7 +129,7 @@ def test_busy_model(lib: c.CDLL) -> None:
     """A run inside a run (from the observer) is refused."""
     model = CASES["conv_stem"]()
     inputs = random_inputs(model, 0)
-    with Engine(lib, model.to_bytes()) as engine:
+    with running(lib, model.to_bytes()) as engine:
         seen = []
 
         def observe(_: object, __: int) -> None:
@@ -144,7 +144,7 @@ def test_busy_model(lib: c.CDLL) -> None:
 def test_arena_is_shared(lib: c.CDLL) -> None:
     """A chain needs room for its two largest neighbours, not for every tensor."""
     model = CASES["conv_stem"]()
-    with Engine(lib, model.to_bytes()) as engine:
+    with running(lib, model.to_bytes()) as engine:
         quads = [t for t in model.tensors if t.layout == "quads"]
         total = sum(-(-t.dims[1] // 4) * (-(-t.dims[2] * t.dims[3] // 16) | 1) * 64 for t in quads)
         assert 0 < engine.arena_bytes <= total
