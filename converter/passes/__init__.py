@@ -9,7 +9,7 @@ from .batch_norm import batch_norm_to_affine
 from .check import check_canonical
 from .dead_code import remove_dead_code
 from .flatten_gemm import flatten_gemm_to_conv
-from .fold_affine import affine_to_depthwise, fold_affine
+from .fold_affine import affine_to_depthwise, fold_affine, merge_affine
 from .fuse_clip import fuse_clip
 from .fuse_pad import fuse_pad
 from .gates import recognize_gates
@@ -22,6 +22,8 @@ Pass = Callable[[Graph], None]
 PASSES: tuple[Pass, ...] = (
     simplify_movement,
     batch_norm_to_affine,
+    recognize_gates,
+    merge_affine,  # after the first look, lest a normalization hides the factor that a gate ends with
     recognize_gates,
     remove_dead_code,  # a gate's parts would keep values from having one reader
     fuse_pad,

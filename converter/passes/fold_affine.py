@@ -13,6 +13,14 @@ from .rewrite import bypass, fresh, is_private
 LINEAR = ("conv", "gemm", "affine")
 
 
+def merge_affine(graph: Graph) -> None:
+    """Affine maps in a row become one."""
+    for node in [n for n in graph.nodes if n.op == "affine"]:
+        before = graph.producer(node.inputs[0]) if is_private(graph, node.inputs[0]) else None
+        if before is not None and before.op == "affine" and bypass(graph, node):
+            _scale_outputs(before, node)
+
+
 def fold_affine(graph: Graph) -> None:
     """Folds each affine into the conv, gemm or affine before it, else into the one after it."""
     for node in [n for n in graph.nodes if n.op == "affine"]:

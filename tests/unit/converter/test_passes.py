@@ -54,9 +54,11 @@ def hard_swish_before(b: ModelBuilder) -> str:
     return str(b.add("Mul", b.add("Mul", "x", b.constant(1 / 6)), gate))
 
 
-def gelu(b: ModelBuilder, scale_first: bool) -> str:
+def gelu(b: ModelBuilder, scale_first: bool, scale_gate: bool = False) -> str:
     erf = b.add("Erf", b.add("Div", "x", b.constant(np.sqrt(2))))
     one = b.add("Add", erf, b.constant(1.0))
+    if scale_gate:
+        return str(b.add("Mul", "x", b.add("Mul", one, b.constant(0.5))))
     if scale_first:
         return str(b.add("Mul", b.add("Mul", "x", b.constant(0.5)), one))
     return str(b.add("Mul", b.add("Mul", "x", one), b.constant(0.5)))
@@ -132,6 +134,8 @@ PATTERNS: dict[str, tuple[Callable[[ModelBuilder], str], list[str]]] = {
     "mish": (lambda b: b.add("Mul", "x", b.add("Tanh", b.add("Softplus", "x"))), ["mish"]),
     "gelu, half last": (lambda b: gelu(b, scale_first=False), ["gelu"]),
     "gelu, half first": (lambda b: gelu(b, scale_first=True), ["gelu"]),
+    "gelu, half of the gate": (lambda b: gelu(b, scale_first=False, scale_gate=True), ["gelu"]),
+    "hard-swish before batch norm": (lambda b: norm(b, hard_swish_after(b)), ["hard_swish", "conv"]),
     "pad before conv": (lambda b: conv(b, pad(b, "x"), kernel=3), ["conv"]),
     "pads before conv": (lambda b: conv(b, pad(b, pad(b, "x")), kernel=3), ["conv"]),
     "pad before average": (lambda b: b.add("AveragePool", pad(b, "x"), kernel_shape=[3, 3]), ["avg_pool"]),
