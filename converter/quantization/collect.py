@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 
 import numpy as np
 
@@ -10,9 +9,9 @@ from lacewing.converter.calibration import Dataset
 from lacewing.converter.errors import CalibrationError
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph
+from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.statistics import SAMPLE_ELEMENTS, Statistics
 
-Progress = Callable[[str, float], None]  # (stage, share done 0..1)
 
 
 def collect_statistics(graph: Graph, dataset: Dataset, seed: int, progress: Progress) -> dict[str, Statistics]:

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
 
 Array = npt.NDArray[Any]
 Change = Callable[[Node, LayerPlan, Array, Array], None]  # (node, layer, current input, float input): in place
-Progress = Callable[[str, float], None]
 
 _MAX_ELEMENTS = 1 << 26  # of the largest value over all samples
 

@@ -1,0 +1,144 @@
+"""What a conversion did, as data: layers, files, warnings."""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+import lacewing
+from lacewing.converter.ir import Graph, Node
+from lacewing.converter.options import ConvertOptions
+from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.format.description import QUAD
+from lacewing.format.model import Model, Op
+
+_LOW_SQNR_DB = 12.0
+_COMPACT_SHARE = 0.3  # sparsity above which a network that leans on depthwise layers needs fine-tuning
+
+
+@dataclass
+class LayerReport:
+    """One conv, depthwise or gemm of the source network; ``sqnr_db`` of its output, calibration data."""
+
+    name: str
+    kind: str
+    weight_shape: list[int]
+    output_shape: list[int]
+    block: str  # "dense" or "RxC"
+    sparsity: float  # share of the weights that are gone with their blocks
+    bytes: int
+    macs: int
+    kept_macs: int
+    sqnr_db: float | None  # None: equal bits
+    dense_reason: str
+
+
+@dataclass
+class ConversionReport:
+    """The result of ``convert``. ``as_json`` gives plain data."""
+
+    layers: list[LayerReport]
+    warnings: list[str]
+    versions: dict[str, str]
+    sparsity: float  # weights gone / weights, all layers
+    source: str = ""
+    output: str = ""
+    source_bytes: int = 0
+    output_bytes: int = 0
+    seconds: float = 0.0
+    command: str = ""
+    output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
+
+    def set_files(self, source: Path, output: Path, seconds: float) -> None:
+        """Adds what is known once the file is written."""
+        self.source, self.output, self.seconds = str(source), str(output), round(seconds, 2)
+        self.source_bytes, self.output_bytes = source.stat().st_size, output.stat().st_size
+
+    def as_json(self) -> dict[str, Any]:
+        """Only dicts, lists, strings, numbers and None."""
+        return asdict(self)
+
+
+def make_report(
+    graph: Graph,
+    model: Model,
+    plan: QuantizationPlan,
+    budgets: dict[str, LayerBudget],
+    sqnr: dict[str, float],
+    options: ConvertOptions,
+) -> ConversionReport:
+    """The report of a lowered network, files not yet known."""
+    ops = {op.name: op for op in model.ops if op.kind in ("conv", "depthwise")}
+    layers = [
+        _layer(graph, node, ops[node.name], plan.layers[node.name], budgets[node.name], sqnr)
+        for node in graph.nodes
+        if node.op in ("conv", "gemm") and node.name in ops
+    ]
+    weights = sum(math.prod(layer.weight_shape) for layer in layers)
+    gone = sum(math.prod(layer.weight_shape) * layer.sparsity for layer in layers)
+    return ConversionReport(
+        layers,
+        _warnings(layers, options),
+        _versions(),
+        round(gone / max(weights, 1), 4),
+        output_sqnr_db={v: _finite(sqnr[v]) for v in graph.outputs},
+    )
+
+
+def _layer(
+    graph: Graph, node: Node, op: Op, layer: LayerPlan, budget: LayerBudget, sqnr: dict[str, float]
+) -> LayerReport:
+    kept = 1.0
+    if layer.keep is not None:
+        kept = float(layer.keep.mean())
+    macs = graph.macs(node)
+    return LayerReport(
+        node.name,
+        op.kind if node.op == "conv" else "gemm",
+        list(node.weights["weight"].shape),
+        list(graph.shapes[node.output]),
+        f"{layer.block_rows}x{QUAD}" if kept < 1 else "dense",
+        round(1 - kept, 4),
+        sum(int(a.nbytes) for a in op.data.values()),
+        macs,
+        round(macs * kept),
+        _finite(sqnr[node.output]),
+        budget.reason,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 2) if math.isfinite(value) else None
+
+
+def _warnings(layers: list[LayerReport], options: ConvertOptions) -> list[str]:
+    found = []
+    weak = [la for la in layers if la.sqnr_db is not None and la.sqnr_db < _LOW_SQNR_DB]
+    if weak:
+        names = ", ".join(f"{la.name} ({la.sqnr_db:.1f} dB)" for la in weak[:5])
+        more = f" and {len(weak) - 5} more" if len(weak) > 5 else ""
+        found.append(f"noisy layers, below {_LOW_SQNR_DB:.0f} dB: {names}{more}; compare with labelled data")
+    if options.sparsity >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
+        found.append(
+            f"{options.sparsity:.0%} one-shot sparsity on a compact network costs accuracy: "
+            "measure with `lacewing compare`, and fine-tune or ask for less"
+        )
+    return found
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "lacewing": lacewing.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }

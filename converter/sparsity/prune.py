@@ -1,0 +1,69 @@
+"""Prunes one layer to its budget: which blocks go, and least squares for what stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lacewing.converter.ir import Node
+from lacewing.converter.lowering.blocks import occupied
+from lacewing.converter.quantization.plan import LayerPlan
+from lacewing.converter.sparsity import moments, obs
+from lacewing.converter.sparsity.budget import LayerBudget, padded_rows
+from lacewing.converter.sparsity.columns import from_columns, to_columns
+from lacewing.converter.sparsity.repair import masked_least_squares
+from lacewing.format.description import QUAD
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+_ELIMINATION_LIMIT = 3e12  # floating point operations; above it the repair is iterative
+
+
+def prune_layer(
+    node: Node,
+    layer: LayerPlan,
+    budget: LayerBudget,
+    current: Array,
+    reference: Array,
+    generator: np.random.Generator,
+) -> None:
+    """Changes ``layer`` in place: weights, block rows, kept blocks.
+
+    current, reference: the layer's inputs [N,C,H,W] or [N,K] f32 in the network so far and in the float one.
+    """
+    rows = budget.block_rows
+    layer.block_rows, layer.dense_reason = rows, budget.reason
+    if not budget.share:
+        return
+    seen = moments.collect(node, current, reference, generator)
+    inverse = obs.inverse_moment(seen.hessian)
+    weight = padded_rows(to_columns(layer.weight).astype(np.float64), rows)
+    target = obs.refit(weight, seen.hessian, seen.cross, inverse)
+    scores = obs.block_scores(target, inverse, rows)
+    drops = cheapest(scores, round(budget.share * scores.size))
+    pruned, keep = _solve(target, seen.hessian, inverse, drops, rows)
+    layer.weight = from_columns(pruned[: len(layer.weight)], layer.weight.shape).astype(np.float32)
+    layer.keep = keep & occupied(_as_conv(layer.weight), rows)
+
+
+def cheapest(scores: Array, count: int) -> Mask:
+    """[rows][K4]: the ``count`` blocks with the smallest scores."""
+    flat = np.zeros(scores.size, np.bool_)
+    flat[np.argsort(scores, axis=None, kind="stable")[:count]] = True
+    return flat.reshape(scores.shape)
+
+
+def _solve(target: Array, hessian: Array, inverse: Array, drop: Mask, rows: int) -> tuple[Array, Mask]:
+    k = target.shape[1]
+    if 2.0 * k * k * QUAD * drop.sum() <= _ELIMINATION_LIMIT:
+        return obs.prune(target, inverse, drop.sum(axis=1), rows)
+    wide = np.repeat(np.repeat(~drop, rows, axis=0), QUAD, axis=1)
+    damped = hessian + np.eye(k) * max(obs.DAMPING * float(np.diag(hessian).mean()), 1e-12)
+    return masked_least_squares(target, damped, wide), ~drop
+
+
+def _as_conv(weight: Array) -> Array:
+    return weight if weight.ndim == 4 else weight[:, :, None, None]
