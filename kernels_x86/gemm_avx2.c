@@ -31,7 +31,9 @@ LW_INLINE LW_TARGET lw_vector dot_pair(lw_vector sum, lw_vector q0, lw_vector w0
 
 LW_TARGET void lw_gemm_sparse_1x4__avx2(const void *args) { gemm(args, 1, 4, 1); }
 LW_TARGET void lw_gemm_sparse_2x4__avx2(const void *args) { gemm(args, 2, 4, 1); }
-LW_TARGET void lw_gemm_sparse_4x4__avx2(const void *args) { gemm(args, 4, 2, 1); }  // 8x4 too, one quad at a time
+LW_TARGET void lw_gemm_sparse_4x4__avx2(const void *args) { gemm(args, 4, 2, 1); }
+LW_TARGET void lw_gemm_sparse_8x4__avx2(const void *args) { gemm(args, 8, 2, 1); }
 LW_TARGET void lw_gemm_dense_1x4__avx2(const void *args) { gemm(args, 1, 4, 0); }
 LW_TARGET void lw_gemm_dense_2x4__avx2(const void *args) { gemm(args, 2, 4, 0); }
 LW_TARGET void lw_gemm_dense_4x4__avx2(const void *args) { gemm(args, 4, 2, 0); }
+LW_TARGET void lw_gemm_dense_8x4__avx2(const void *args) { gemm(args, 8, 2, 0); }

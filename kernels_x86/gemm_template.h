@@ -1,6 +1,6 @@
 // The block-sparse product, one text for every x86 tier. Include after a vector header (ymm.h, zmm.h) and after
 //   dot(sum, q, w)                    sum[p] += the four products of pixel p's quad with the four weights
-//   dot_pair(sum, q0, w0, q1, w1)     the same for two blocks whose products add up in int16 (pair_safe)
+//   dot_pair(sum, q0, w0, q1, w1)     the same for two blocks; where LW_PAIR_ALWAYS_SAFE is 0, two that the plan paired
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of
 // pixels; its sums stay in registers while the row's kept blocks stream by. The functions below are inlined with
@@ -10,25 +10,27 @@
 
 #define MAX_SUMS 16    // registers of sums in a micro tile
 #define MAX_VECTORS 8  // registers of pixels in a micro tile
-#define LW_CACHE_BYTES 24576u  // of the first-level cache, for the tile
+#define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
+
+// Keeps the compiler from taking a loop's base pointer apart into terms that it then adds again in every round.
+#define LW_ONE_REGISTER(pointer) __asm__("" : "+r"(pointer))
 
 typedef struct {
   const uint8_t *tile;  // first line, at the micro tile's first pixel
   size_t tile_stride;
   const int8_t *weights;  // first kept block, at the first of the micro tile's channels
-  size_t block_bytes;
   const uint16_t *index;  // [count], NULL when dense
   uint32_t count;         // kept blocks
 } block_list;
 
-LW_INLINE LW_TARGET const uint8_t *line_of(const block_list *b, uint32_t i, const int sparse) {
+LW_INLINE LW_TARGET const uint8_t *line_of(const block_list *b, size_t i, const int sparse) {
   return b->tile + (sparse ? b->index[i] : i) * b->tile_stride;
 }
 
-LW_INLINE LW_TARGET void add_block(const block_list *b, uint32_t i, lw_vector *sum, const int channels,
+LW_INLINE LW_TARGET void add_block(const block_list *b, size_t i, lw_vector *sum, const int rows, const int channels,
                                    const int vectors, const int sparse) {
   const uint8_t *line = line_of(b, i, sparse);
-  const int8_t *w = b->weights + i * b->block_bytes;
+  const int8_t *w = b->weights + i * (size_t)rows * LW_QUAD;
 #pragma GCC unroll 8
   for (int v = 0; v < vectors; v++) {
     const lw_vector q = vector_load(line + (size_t)v * sizeof(lw_vector));
@@ -37,11 +39,21 @@ LW_INLINE LW_TARGET void add_block(const block_list *b, uint32_t i, lw_vector *s
   }
 }
 
+// Blocks i and i+1, where they are read and from which lines.
+typedef struct {
+  const int8_t *weights;
+  const uint8_t *line0, *line1;
+} block_pair;
+
+LW_INLINE LW_TARGET block_pair pair_at(const block_list *b, size_t i, const int rows, const int sparse) {
+  return (block_pair){b->weights + i * (size_t)rows * LW_QUAD, line_of(b, i, sparse), line_of(b, i + 1, sparse)};
+}
+
 // Either the pixels' registers are loaded once and the weights pass by, or the other way round: what is fewer stays.
-LW_INLINE LW_TARGET void add_block_pair(const block_list *b, uint32_t i, lw_vector *sum, const int channels,
-                                        const int vectors, const int sparse) {
-  const uint8_t *line0 = line_of(b, i, sparse), *line1 = line_of(b, i + 1, sparse);
-  const int8_t *w0 = b->weights + i * b->block_bytes, *w1 = w0 + b->block_bytes;
+LW_INLINE LW_TARGET void add_block_pair(const block_pair *p, lw_vector *sum, const int rows, const int channels,
+                                        const int vectors) {
+  const uint8_t *line0 = p->line0, *line1 = p->line1;
+  const int8_t *w0 = p->weights, *w1 = w0 + rows * (int)LW_QUAD;
   if (channels >= vectors) {
     lw_vector q0[4], q1[4];
 #pragma GCC unroll 4
@@ -74,30 +86,48 @@ LW_INLINE LW_TARGET void add_block_pair(const block_list *b, uint32_t i, lw_vect
   }
 }
 
-
-// One row of blocks: bias, then the kept blocks by pairs where that is exact, and singly where not.
-LW_INLINE LW_TARGET void accumulate(const block_list *b, int pair_safe, const int32_t *bias /* [channels] */,
-                                    lw_vector *sum /* [channels][vectors] */, const int channels, const int vectors,
-                                    const int sparse) {
-#pragma GCC unroll 16
-  for (int s = 0; s < channels * vectors; s++) sum[s] = vector_i32(bias[s / vectors]);
-  uint32_t i = 0;
-  if (pair_safe)
-    for (; i + 2 <= b->count; i += 2) add_block_pair(b, i, sum, channels, vectors, sparse);
-  for (; i < b->count; i++) add_block(b, i, sum, channels, vectors, sparse);
+// The next pair's addresses are computed while this one multiplies: they hang on two loads in a row.
+LW_INLINE LW_TARGET void add_block_pairs(const block_list *b, const uint16_t *order, uint32_t count, lw_vector *sum,
+                                         const int rows, const int channels, const int vectors, const int sparse) {
+  if (count == 0) return;
+  block_pair pair = pair_at(b, *order, rows, sparse);
+  for (const uint16_t *last = order + count - 1; order != last;) {
+    const block_pair next = pair_at(b, *++order, rows, sparse);
+    add_block_pair(&pair, sum, rows, channels, vectors);
+    pair = next;
+  }
+  add_block_pair(&pair, sum, rows, channels, vectors);
 }
 
-LW_INLINE LW_TARGET void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, lw_vector *sum,
-                                        const int channels, const int vectors, const int sparse) {
-  const uint32_t row = channel / a->block_rows, first = a->row_start[row];
+// Sums of `channels` channels of one row of blocks.
+LW_INLINE LW_TARGET void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                                        lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
+                                        const int vectors, const int sparse) {
+  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
   block_list b;
   b.tile = a->tile + (size_t)pixel * LW_QUAD;
   b.tile_stride = a->tile_stride;
-  b.block_bytes = (size_t)a->block_rows * LW_QUAD;
-  b.weights = a->weights + first * b.block_bytes + channel % a->block_rows * LW_QUAD;
+  b.weights = a->weights + (size_t)first * (size_t)rows * LW_QUAD + channel % (uint32_t)rows * LW_QUAD;
   b.index = sparse ? a->index + first : NULL;
   b.count = a->row_start[row + 1] - first;
-  accumulate(&b, LW_PAIR_ALWAYS_SAFE || a->pair_safe[row], a->bias + channel, sum, channels, vectors, sparse);
+  LW_ONE_REGISTER(b.tile);
+  LW_ONE_REGISTER(b.weights);
+  LW_ONE_REGISTER(b.index);
+#pragma GCC unroll 16
+  for (int s = 0; s < channels * vectors; s++) sum[s] = vector_i32(a->bias[channel + (uint32_t)(s / vectors)]);
+#if LW_PAIR_ALWAYS_SAFE
+  uint32_t i = 0;
+  for (; i + 2 <= b.count; i += 2) {
+    const block_pair pair = pair_at(&b, i, rows, sparse);
+    add_block_pair(&pair, sum, rows, channels, vectors);
+  }
+  if (i < b.count) add_block(&b, i, sum, rows, channels, vectors, sparse);
+#else
+  const uint16_t *order = a->order + first;
+  const uint32_t pairs = a->pairs[row];
+  add_block_pairs(&b, order, pairs, sum, rows, channels, vectors, sparse);
+  for (uint32_t i = 2 * pairs; i < b.count; i++) add_block(&b, order[i], sum, rows, channels, vectors, sparse);
+#endif
 }
 
 LW_INLINE LW_TARGET void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
@@ -117,35 +147,47 @@ LW_INLINE LW_TARGET void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_
 LW_INLINE LW_TARGET void finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
                                     const lw_vector *sum /* [4][vectors] */, const float *scale /* [4] */,
                                     const int vectors) {
-  for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c++) {
-    float *output = a->output_f32 + (quad * LW_QUAD + c) * a->output_f32_stride + pixel;
-    float all[MAX_VECTORS * LW_VECTOR_PIXELS];
-    for (int v = 0; v < vectors; v++)
-      vector_store_f32(all + (size_t)v * LW_VECTOR_PIXELS, vector_scaled(sum[(int)c * vectors + v], scale[c]));
-    const uint32_t room = (uint32_t)vectors * LW_VECTOR_PIXELS, left = a->pixels - pixel;
-    memcpy(output, all, (left < room ? left : room) * sizeof(float));
+  float all[LW_QUAD * MAX_VECTORS * LW_VECTOR_PIXELS];  // [4][vectors of pixels]
+#pragma GCC unroll 32
+  for (int s = 0; s < (int)LW_QUAD * vectors; s++)
+    vector_store_f32(all + (size_t)s * LW_VECTOR_PIXELS, vector_scaled(sum[s], scale[s / vectors]));
+  const uint32_t room = (uint32_t)vectors * LW_VECTOR_PIXELS, left = a->pixels - pixel;
+  for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c++)
+    memcpy(a->output_f32 + (quad * LW_QUAD + c) * a->output_f32_stride + pixel, all + c * room,
+           (left < room ? left : room) * sizeof(float));
+}
+
+// Blocks lower than a quad: row by row. Rows beyond the last channel do not exist; their channels are padding.
+LW_INLINE LW_TARGET void accumulate_rows(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
+                                         lw_vector *sum /* [4][vectors] */, float *scale /* [4] */, const int rows,
+                                         const int vectors, const int sparse) {
+  const int channels = rows;
+  for (uint32_t c = 0; c < LW_QUAD; c += (uint32_t)channels) {
+    const uint32_t channel = quad * LW_QUAD + c;
+    lw_vector part[MAX_SUMS];  // [channels][vectors]
+    if (channel < a->channels) {
+      accumulate_row(a, channel, pixel, part, rows, channels, vectors, sparse);
+      memcpy(scale + c, a->scale + channel, (size_t)channels * sizeof *scale);
+    } else {
+#pragma GCC unroll 16
+      for (int s = 0; s < channels * vectors; s++) part[s] = vector_i32(0);
+      memset(scale + c, 0, (size_t)channels * sizeof *scale);
+    }
+#pragma GCC unroll 16
+    for (int s = 0; s < channels * vectors; s++) sum[(int)c * vectors + s] = part[s];
   }
 }
 
 // One output quad x one micro tile of pixels.
 LW_INLINE LW_TARGET void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
-                                   const int channels, const int vectors, const int sparse) {
+                                   const int rows, const int vectors, const int sparse) {
   lw_vector sum[LW_QUAD * MAX_VECTORS];  // [4][vectors]
   float scale[LW_QUAD];
-  if (channels == (int)LW_QUAD) {
-    accumulate_row(a, quad * LW_QUAD, pixel, sum, channels, vectors, sparse);
+  if (rows >= (int)LW_QUAD) {
+    accumulate_row(a, quad * LW_QUAD, pixel, sum, rows, LW_QUAD, vectors, sparse);
     memcpy(scale, a->scale + quad * LW_QUAD, sizeof scale);
   } else {
-    for (uint32_t c = 0; c < LW_QUAD; c += (uint32_t)channels) {
-      const uint32_t channel = quad * LW_QUAD + c;
-      lw_vector part[MAX_SUMS];
-      if (channel < a->channels)
-        accumulate_row(a, channel, pixel, part, channels, vectors, sparse);
-      else
-        memset(part, 0, sizeof part);
-      for (int s = 0; s < channels * vectors; s++) sum[(int)c * vectors + s] = part[s];
-      for (int s = 0; s < channels; s++) scale[(int)c + s] = channel < a->channels ? a->scale[(int)channel + s] : 0.0f;
-    }
+    accumulate_rows(a, quad, pixel, sum, scale, rows, vectors, sparse);
   }
   if (a->output_f32)
     finish_f32(a, quad, pixel, sum, scale, vectors);
@@ -160,8 +202,8 @@ LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
   return step * (steps ? (uint32_t)steps : 1u);
 }
 
-// channels: those of a row of blocks that a micro tile takes; vectors: its most registers of pixels.
-LW_INLINE LW_TARGET void gemm(const lw_gemm_args *a, const int channels, const int vectors, const int sparse) {
+// rows: R of the blocks; vectors: the most registers of pixels in a micro tile.
+LW_INLINE LW_TARGET void gemm(const lw_gemm_args *a, const int rows, const int vectors, const int sparse) {
   const vector_requant to = vector_requant_of(&a->requant);
   const uint32_t chunk = pixels_in_cache(a, (uint32_t)vectors * LW_VECTOR_PIXELS);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
@@ -171,19 +213,19 @@ LW_INLINE LW_TARGET void gemm(const lw_gemm_args *a, const int channels, const i
       while (p < end) {
         const uint32_t left = (end - p + LW_VECTOR_PIXELS - 1) / LW_VECTOR_PIXELS;
         if (vectors == 8 && left >= 8) {
-          quad_tile(a, quad, p, &to, channels, 8, sparse);
+          quad_tile(a, quad, p, &to, rows, 8, sparse);
           p += 8 * LW_VECTOR_PIXELS;
         } else if (vectors >= 4 && left >= 4) {
-          quad_tile(a, quad, p, &to, channels, 4, sparse);
+          quad_tile(a, quad, p, &to, rows, 4, sparse);
           p += 4 * LW_VECTOR_PIXELS;
-        } else if (vectors >= 3 && channels == 4 && left >= 3) {
-          quad_tile(a, quad, p, &to, channels, 3, sparse);
+        } else if (vectors >= 3 && rows >= 4 && left >= 3) {
+          quad_tile(a, quad, p, &to, rows, 3, sparse);
           p += 3 * LW_VECTOR_PIXELS;
         } else if (vectors >= 2 && left >= 2) {
-          quad_tile(a, quad, p, &to, channels, 2, sparse);
+          quad_tile(a, quad, p, &to, rows, 2, sparse);
           p += 2 * LW_VECTOR_PIXELS;
         } else {
-          quad_tile(a, quad, p, &to, channels, 1, sparse);
+          quad_tile(a, quad, p, &to, rows, 1, sparse);
           p += LW_VECTOR_PIXELS;
         }
       }

@@ -35,7 +35,11 @@ typedef struct {
   const int8_t *weights;       // [kept][R][4] of the whole operator
   const uint16_t *index;       // [kept] position along K4 of each kept block, rising in a row; NULL when dense
   const uint32_t *row_start;   // [rows+1] first kept block of each row of blocks
-  const uint8_t *pair_safe;    // [rows] 1: the products of blocks 2i and 2i+1 of the row add up in int16 (see plan.c)
+  // For kernels that add the products of two blocks in int16 (gemm, tier AVX2), else NULL. Two neighbouring blocks of a
+  // row make a pair if that cannot overflow. Of each row, blocks counted from its first: at the beginning the first
+  // blocks of its pairs, from 2*pairs on the blocks in no pair.
+  const uint16_t *order;       // [kept]
+  const uint16_t *pairs;       // [rows] pairs of each row
   const int32_t *bias;         // [rows*R]
   const float *scale;          // [rows*R]
   lw_requant requant;

@@ -32,17 +32,32 @@ class Weights:
         full[self.mask] = self.blocks
         return full.transpose(0, 2, 1, 3).reshape(rows * block_rows, k4 * 4)[:channels]
 
-    def pair_safe(self) -> NDArray[np.uint8]:
-        """[rows] u8: 1 if each two consecutive kept blocks of the row add up in int16 lanes."""
-        rows = len(self.row_start) - 1
-        safe = np.ones(rows, np.uint8)
-        for row in range(rows):
-            blocks = self.blocks[self.row_start[row] : self.row_start[row + 1]].astype(np.int64)
-            pairs = blocks[: len(blocks) // 2 * 2].reshape(-1, 2, blocks.shape[1], 2, 2)  # [i][block][R][lane][2]
-            positive = np.maximum(pairs, 0).sum(axis=(1, 4))
-            negative = np.maximum(-pairs, 0).sum(axis=(1, 4))
-            safe[row] = max(positive.max(initial=0), negative.max(initial=0)) <= SAFE_SUM
-        return safe
+    def pairing(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """[kept] u16 and [rows] u16: ``order`` and ``pairs`` of lw_gemm_args."""
+        order = np.zeros(len(self.blocks), np.uint16)
+        pairs = np.zeros(len(self.row_start) - 1, np.uint16)
+        for row, (first, end) in enumerate(zip(self.row_start[:-1], self.row_start[1:], strict=True)):
+            together, alone = pair_neighbours(self.blocks[first:end])
+            pairs[row] = len(together)
+            order[first : first + len(together)] = together
+            order[end - len(alone) : end] = alone
+        return order, pairs
+
+
+def pair_neighbours(blocks: I8) -> tuple[list[int], list[int]]:
+    """First blocks of the pairs that add up in int16, and the blocks in no pair; ``blocks`` is [n][R][4]."""
+    lanes = blocks.astype(np.int64).reshape(len(blocks), blocks.shape[1] * 2, 2)
+    two = np.concatenate([lanes[:-1], lanes[1:]], axis=2)
+    largest = np.maximum(np.maximum(two, 0).sum(axis=2), np.maximum(-two, 0).sum(axis=2)).max(axis=1, initial=0)
+    together, alone, b = [], [], 0
+    while b < len(blocks):
+        if b + 1 < len(blocks) and largest[b] <= SAFE_SUM:
+            together.append(b)
+            b += 2
+        else:
+            alone.append(b)
+            b += 1
+    return together, alone
 
 
 def draw_blocks(rng: np.random.Generator, shape: tuple[int, int, int], mode: str) -> I8:
@@ -166,12 +181,14 @@ def make_gemm(
         padded[:channels] = values
         return Buffer(padded.nbytes, padded)
 
+    order, pairs = w.pairing()
     buffers = {
         "tile": Buffer(tile.size, tile),
         "weights": Buffer(w.blocks.nbytes, w.blocks),
         "index": Buffer(w.index.nbytes, w.index),
         "row_start": Buffer(w.row_start.nbytes, w.row_start),
-        "pair_safe": Buffer(len(w.mask), w.pair_safe()),
+        "order": Buffer(order.nbytes, order),
+        "pairs": Buffer(pairs.nbytes, pairs),
         "bias": per_row(bias, np.int32),
         "scale": per_row(scales, np.float32),
         "output": output,
@@ -187,7 +204,8 @@ def make_gemm(
             "weights": buffers["weights"].pointer("int8_t"),
             "index": ffi.NULL if density is None else buffers["index"].pointer("uint16_t"),
             "row_start": buffers["row_start"].pointer("uint32_t"),
-            "pair_safe": buffers["pair_safe"].pointer("uint8_t"),
+            "order": buffers["order"].pointer("uint16_t"),
+            "pairs": buffers["pairs"].pointer("uint16_t"),
             "bias": buffers["bias"].pointer("int32_t"),
             "scale": buffers["scale"].pointer("float"),
             "requant": requant,
