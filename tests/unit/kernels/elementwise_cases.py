@@ -139,7 +139,10 @@ def make_table(
         "per_channel": int(per_channel),
     }
     return Case(
-        kernel_build.ffi().new("lw_table_args *", fields), buffers, {"count": count, "per_channel": per_channel}, oracle
+        kernel_build.ffi().new("lw_table_args *", fields),
+        buffers,
+        {"count": count, "per_channel": per_channel},
+        oracle,
     )
 
 
@@ -166,7 +169,9 @@ def make_quantize(
     """One channel group of an image; the last 4 - channels channels are padding."""
     pixels = pixels or int(rng.choice([1, rng.integers(1, 70), rng.integers(1, 400)]))
     channels = channels or int(rng.integers(1, 5))
-    inverse_scale = float(2.0 ** rng.integers(-8, 8)) if reals == "tie" else float(np.float32(rng.uniform(0.01, 200)))
+    inverse_scale = (
+        float(2.0 ** rng.integers(-8, 8)) if reals == "tie" else float(np.float32(rng.uniform(0.01, 200)))
+    )
     zero_point = draw_zero_point(rng)
     values = draw_reals(rng, channels * pixels, inverse_scale, reals).reshape(channels, pixels)
     for at in rng.integers(0, values.size, nans):
@@ -200,5 +205,10 @@ def make_quantize(
         "output": output.pointer("uint8_t"),
         "nan": nan.pointer("uint32_t"),
     }
-    parameters = {"pixels": pixels, "channels": channels, "inverse_scale": inverse_scale, "zero_point": zero_point}
+    parameters = {
+        "pixels": pixels,
+        "channels": channels,
+        "inverse_scale": inverse_scale,
+        "zero_point": zero_point,
+    }
     return Case(ffi.new("lw_quantize_args *", fields), buffers, parameters, oracle)

@@ -71,7 +71,7 @@ def test_avg_pool_random_shapes(avg_pool: Kernel) -> None:
     check(avg_pool, make_pool, 200)
 
 
-@pytest.mark.parametrize("image", [1, 2, 4, 7, (1, 15), (16, 1), 14, (20, 32), (65, 40)])
+@pytest.mark.parametrize("image", [1, 2, 4, 7, (1, 15), (16, 1), 14, (20, 32)])
 def test_avg_pool_global(avg_pool: Kernel, image: object) -> None:
     check(avg_pool, make_pool, 9, image=image, window="global")
 

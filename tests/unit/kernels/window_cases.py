@@ -30,7 +30,8 @@ class Window:
     def output(self) -> Pair:
         reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
         sizes = [
-            (self.image[i] + self.pad_begin[i] + self.pad_end[i] - reach[i]) // self.stride[i] + 1 for i in (0, 1)
+            (self.image[i] + self.pad_begin[i] + self.pad_end[i] - reach[i]) // self.stride[i] + 1
+            for i in (0, 1)
         ]
         return sizes[0], sizes[1]
 
@@ -42,11 +43,18 @@ class Window:
                 y = np.arange(height)[:, None] * self.stride[0] - self.pad_begin[0] + ky * self.dilation[0]
                 x = np.arange(width)[None, :] * self.stride[1] - self.pad_begin[1] + kx * self.dilation[1]
                 inside = (y >= 0) & (y < self.image[0]) & (x >= 0) & (x < self.image[1])
-                yield ky * self.kernel[1] + kx, np.clip(y, 0, self.image[0] - 1), np.clip(x, 0, self.image[1] - 1), inside
+                yield (
+                    ky * self.kernel[1] + kx,
+                    np.clip(y, 0, self.image[0] - 1),
+                    np.clip(x, 0, self.image[1] - 1),
+                    inside,
+                )
 
     def fields(self, dilation: bool) -> dict[str, int]:
         """The members that the argument structs share."""
-        names = {"kernel": self.kernel, "stride": self.stride} | ({"dilation": self.dilation} if dilation else {})
+        names = {"kernel": self.kernel, "stride": self.stride} | (
+            {"dilation": self.dilation} if dilation else {}
+        )
         result = {f"{name}_{axis}": pair[i] for name, pair in names.items() for i, axis in enumerate("hw")}
         result |= {"height": self.image[0], "width": self.image[1]}
         return result | {"pad_top": self.pad_begin[0], "pad_left": self.pad_begin[1]}
@@ -270,5 +278,11 @@ def make_pool(
         "row_end": rows[1],
         "output": output.pointer("uint8_t"),
     }
-    parameters = {"window": shape, "rows": rows, "requant": requant, "multipliers": many, "zero_point": zero_point}
+    parameters = {
+        "window": shape,
+        "rows": rows,
+        "requant": requant,
+        "multipliers": many,
+        "zero_point": zero_point,
+    }
     return Case(kernel_build.ffi().new("lw_pool_args *", fields), buffers, parameters, oracle)
