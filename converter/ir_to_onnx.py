@@ -180,15 +180,14 @@ _UNARY: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "hard_swish": ("HardSwish", (), {}),
     "leaky_relu": ("LeakyRelu", ("alpha",), {}),
     "elu": ("Elu", ("alpha",), {}),
-    "selu": ("Selu", ("alpha", "gamma"), {}),
     "softplus": ("Softplus", (), {}),
-    "softsign": ("Softsign", (), {}),
     "mish": ("Mish", (), {}),
     "gelu": ("Gelu", (), {}),
     "gelu_tanh": ("Gelu", (), {"approximate": "tanh"}),
     "erf": ("Erf", (), {}),
     "exp": ("Exp", (), {}),
     "abs": ("Abs", (), {}),
+    "sqrt": ("Sqrt", (), {}),
 }
 UNARY_FUNCTIONS = frozenset(_UNARY) | {"silu"}
 

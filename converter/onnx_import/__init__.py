@@ -89,7 +89,8 @@ def _interface_problems(static: StaticGraph) -> list[Problem]:
     for name in static.inputs:
         dtype = static.types.get(name, TensorProto.FLOAT)
         if dtype != TensorProto.FLOAT:
-            text = TensorProto.DataType.Name(dtype).lower()
+            known = dtype in TensorProto.DataType.values()
+            text = TensorProto.DataType.Name(dtype).lower() if known else str(dtype)
             problems.append(
                 Problem(
                     name, "input", "", f"element type {text} is not float32", "cut the model after its casts"

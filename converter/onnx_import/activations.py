@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .arithmetic import affine
 from .context import Context, SourceNode, Unsupported, lowers
 
 # ONNX operator -> (IR function, {attribute: default})
@@ -16,13 +17,12 @@ _UNARY: dict[str, tuple[str, dict[str, float]]] = {
     "HardSwish": ("hard_swish", {}),
     "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
     "Elu": ("elu", {"alpha": 1.0}),
-    "Selu": ("selu", {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}),
     "Softplus": ("softplus", {}),
-    "Softsign": ("softsign", {}),
     "Mish": ("mish", {}),
     "Erf": ("erf", {}),
     "Exp": ("exp", {}),
     "Abs": ("abs", {}),
+    "Sqrt": ("sqrt", {}),
 }
 
 
@@ -32,6 +32,17 @@ def unary(ctx: Context, node: SourceNode) -> None:
     function, defaults = _UNARY[node.op_type]
     values = {name: float(node.attrs.get(name, default)) for name, default in defaults.items()}
     ctx.emit("unary", [ctx.activation(node)], node.outputs[0], {"function": function} | values)
+
+
+@lowers("Selu")
+def selu(ctx: Context, node: SourceNode) -> None:
+    """gamma * elu(x, alpha)."""
+    x = ctx.activation(node)
+    alpha = float(node.attrs.get("alpha", 1.67326319217681884765625))
+    gamma = float(node.attrs.get("gamma", 1.05070102214813232421875))
+    unscaled = ctx.fresh(x, ctx.shape(x))
+    ctx.emit("unary", [x], unscaled, {"function": "elu", "alpha": alpha})
+    affine(ctx, unscaled, np.full(1, gamma, np.float32), np.zeros(1, np.float32), node.outputs[0])
 
 
 @lowers("Gelu")

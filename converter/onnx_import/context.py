@@ -69,7 +69,7 @@ class Context:
     opset: int
     dtypes: dict[str, int] = field(default_factory=dict)  # ONNX element types of activations
     source: str = ""  # the node being lowered
-    _counter: dict[str, int] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
 
     def shape(self, value: str) -> Shape:
         """Static shape of a value; raises Unsupported if inference did not find it."""
@@ -80,6 +80,8 @@ class Context:
             raise Unsupported(
                 f"the shape of '{value}' is not static", hint="give --input-shape, or simplify with onnxsim"
             )
+        if min(shape, default=1) < 1:
+            raise Unsupported(f"'{value}' is empty: shape {list(shape)}")
         return shape
 
     def constant(self, node: SourceNode, index: int, what: str) -> Array:
@@ -151,9 +153,11 @@ class Context:
         return name
 
     def _unique(self, base: str) -> str:
-        count = self._counter.get(base, 0)
-        self._counter[base] = count + 1
-        return base if count == 0 else f"{base}_{count}"
+        name, count = base, 1
+        while name in self._names:
+            name, count = f"{base}_{count}", count + 1
+        self._names.add(name)
+        return name
 
     def reshape(self, value: str, shape: Sequence[int], output: str = "") -> str:
         """``value`` in another shape, into ``output`` or a new value."""

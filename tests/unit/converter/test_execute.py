@@ -12,8 +12,10 @@ from onnx_models import ModelBuilder, random_inputs
 from lacewing.converter.errors import CalibrationError, OptionError
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph
-from lacewing.converter.ir_to_onnx import is_batchable, to_onnx
-from lacewing.converter.source import load_network
+from lacewing.converter.ir_to_onnx import UNARY_FUNCTIONS, is_batchable, to_onnx
+from lacewing.converter.lowering.tables import UNARY
+from lacewing.converter.onnx_import import import_onnx
+from lacewing.converter.passes import run_passes
 
 
 def network(tmp_path: Path, batchable: bool = True) -> Graph:
@@ -23,7 +25,7 @@ def network(tmp_path: Path, batchable: bool = True) -> Graph:
         b.add("Gemm", b.add("Flatten", activated), b.weight(72, 5))
     else:
         b.add("Transpose", activated, perm=[1, 0, 2, 3])
-    return load_network(b.save(tmp_path))
+    return run_passes(import_onnx(b.save(tmp_path)))
 
 
 @pytest.mark.parametrize("batchable", [True, False])
@@ -74,7 +76,7 @@ def test_inputs_that_do_not_fit(inputs: dict[str, np.ndarray], message: str, tmp
 def test_inputs_of_different_length(tmp_path: Path) -> None:
     b = ModelBuilder({"a": (1, 4), "b": (1, 4)})
     b.add("Add", "a", "b")
-    executor = Executor(load_network(b.save(tmp_path)))
+    executor = Executor(run_passes(import_onnx(b.save(tmp_path))))
     with pytest.raises(CalibrationError, match="samples"):
         executor.run({"a": np.zeros((2, 4), np.float32), "b": np.zeros((3, 4), np.float32)})
 
@@ -83,3 +85,7 @@ def test_the_written_model_is_valid(tmp_path: Path) -> None:
     model = to_onnx(network(tmp_path))
     onnx.checker.check_model(model, full_check=True)
     assert [value.name for value in model.graph.input] == ["x"]
+
+
+def test_every_function_has_a_table() -> None:
+    assert set(UNARY) >= UNARY_FUNCTIONS

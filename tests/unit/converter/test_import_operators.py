@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Build, int]] = {
     "Elu": (lambda b: b.add("Elu", "x", alpha=0.7), 17),
     "Selu": (lambda b: b.add("Selu", "x"), 17),
     "Softplus": (lambda b: b.add("Softplus", "x"), 17),
-    "Softsign": (lambda b: b.add("Softsign", "x"), 17),
+    "Sqrt": (lambda b: b.add("Sqrt", b.add("Abs", "x")), 17),
     "Mish": (lambda b: b.add("Mish", "x"), 18),
     "Erf": (lambda b: b.add("Erf", "x"), 17),
     "Exp": (lambda b: b.add("Exp", "x"), 17),
