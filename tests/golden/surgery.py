@@ -15,6 +15,7 @@ from lacewing.format import description as d
 from lacewing.format.model import checksum, record_bytes
 
 Record = tuple[tuple[str, str, str], ...]
+CHECKSUM_OFFSET = record_bytes(d.HEADER_RECORD[: [name for name, _, _ in d.HEADER_RECORD].index("checksum")])
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def put(file: bytearray, where: Field | str, value: float) -> None:
 
 def fix_checksum(file: bytearray) -> bytearray:
     """Makes the checksum right again; the file must be a whole number of lines long."""
-    put(file, "header checksum", checksum(bytes(file[d.HEADER_BYTES :])))
+    struct.pack_into("<Q", file, CHECKSUM_OFFSET, checksum(bytes(file[d.HEADER_BYTES :])))
     return file
 
 
