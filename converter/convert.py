@@ -21,6 +21,7 @@ from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
+from lacewing.converter.quantization.equalize import equalize
 from lacewing.converter.quantization.layerwise import stack, walk
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.report import ConversionReport, make_report
@@ -73,6 +74,8 @@ def quantize_graph(
 ) -> tuple[Model, QuantizationPlan, dict[str, LayerBudget], dict[str, float]]:
     """(model without metadata, plan, pruning budget and SQNR in dB per node and value) of a float graph."""
     statistics = collect_statistics(graph, dataset, options.seed, progress)
+    if options.equalize and equalize(graph, statistics):
+        statistics = collect_statistics(graph, dataset, options.seed, progress)
     plan = assign(graph, statistics, options.ranges)
     inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
     budgets = plan_budget(graph, options, inputs, options.seed)

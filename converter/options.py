@@ -42,6 +42,7 @@ class ConvertOptions:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ranges: str = "mse"
+    equalize: bool = True
     sparsity: float = 0.0
     block: str = "auto"
     budget: str = "global"

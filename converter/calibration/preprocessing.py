@@ -54,7 +54,9 @@ class Preprocessing:
                 pixels = image.convert("RGB" if channels == 3 else "L")
         except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
             raise CalibrationError(f"{path}: not a readable image ({error}); remove or replace it") from error
-        crop = np.asarray(self._crop(pixels, height, width, path), np.float32).reshape(height, width, channels)
+        crop = np.asarray(self._crop(pixels, height, width, path), np.float32).reshape(
+            height, width, channels
+        )
         if self.channels == "bgr":
             crop = crop[:, :, ::-1]
         scaled = (crop - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)

@@ -20,7 +20,9 @@ Array = npt.NDArray[Any]
 Sample = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+)
 
 
 @dataclass
@@ -57,12 +59,16 @@ def open_dataset(
     if path.is_dir():
         return _from_folder(path, shapes, count, preprocessing or Preprocessing())
     if not path.is_file():
-        raise CalibrationError(f"{path}: no such file or folder; --calib takes images, .npz, .npy or a recipe .py")
+        raise CalibrationError(
+            f"{path}: no such file or folder; --calib takes images, .npz, .npy or a recipe .py"
+        )
     if path.suffix == ".py":
         return _from_recipe(path, shapes, count)
     if path.suffix in (".npz", ".npy"):
         return _from_arrays(path, shapes, count)
-    raise CalibrationError(f"{path}: calibration data are a folder of images, .npz, .npy or a recipe .py file")
+    raise CalibrationError(
+        f"{path}: calibration data are a folder of images, .npz, .npy or a recipe .py file"
+    )
 
 
 def spread(total: int, count: int | None) -> list[int]:
@@ -75,7 +81,9 @@ def spread(total: int, count: int | None) -> list[int]:
 def checked(sample: Mapping[str, Any], shapes: Shapes, where: str) -> Sample:
     """``sample`` as contiguous float32 of exactly the inputs' names and shapes. Raises CalibrationError."""
     if not isinstance(sample, Mapping):
-        raise CalibrationError(f"{where}: a sample is a dict of input name to array, not {type(sample).__name__}")
+        raise CalibrationError(
+            f"{where}: a sample is a dict of input name to array, not {type(sample).__name__}"
+        )
     if set(sample) != set(shapes):
         raise CalibrationError(f"{where}: has inputs {sorted(sample)}, the network wants {sorted(shapes)}")
     return {name: _checked_array(sample[name], name, shape, where) for name, shape in shapes.items()}
@@ -97,7 +105,9 @@ def _checked_array(value: Any, name: str, shape: tuple[int, ...], where: str) ->
 
 def _from_folder(path: Path, shapes: Shapes, count: int | None, preprocessing: Preprocessing) -> Dataset:
     if len(shapes) != 1:
-        raise CalibrationError(f"the network has inputs {sorted(shapes)}: images serve one; use .npz or a recipe")
+        raise CalibrationError(
+            f"the network has inputs {sorted(shapes)}: images serve one; use .npz or a recipe"
+        )
     name, shape = next(iter(shapes.items()))
     image_shape(shape)
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
@@ -123,7 +133,9 @@ def _from_arrays(path: Path, shapes: Shapes, count: int | None) -> Dataset:
         raise CalibrationError(f"{path}: holds arrays {sorted(arrays)}, the network wants {sorted(shapes)}")
     lengths = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
-        raise CalibrationError(f"{path}: needs the same number of samples (first axis) per input, has {lengths}")
+        raise CalibrationError(
+            f"{path}: needs the same number of samples (first axis) per input, has {lengths}"
+        )
     chosen = spread(next(iter(lengths.values())), count)
 
     def load(i: int) -> Sample:
@@ -141,7 +153,7 @@ def _from_recipe(path: Path, shapes: Shapes, count: int | None) -> Dataset:
         return _from_iterable(function(), shapes, count, str(path))
     except CalibrationError:
         raise
-    except Exception as error:  # noqa: BLE001 the recipe is the user's code: anything may come out of it
+    except Exception as error:
         raise CalibrationError(f"{path}: the recipe failed with {type(error).__name__}: {error}") from error
 
 

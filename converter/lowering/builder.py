@@ -7,9 +7,9 @@ from typing import Any
 import numpy.typing as npt
 
 from lacewing.converter.ir import Graph
+from lacewing.converter.lowering.tables import rescale_table
 from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import QuantizationPlan
-from lacewing.converter.lowering.tables import rescale_table
 from lacewing.format.model import Model, Op, Tensor
 
 Array = npt.NDArray[Any]

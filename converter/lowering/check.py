@@ -40,7 +40,9 @@ def _node_problems(graph: Graph, node: Node, known: set[str]) -> Iterator[Proble
         return
     shapes = [tuple(graph.shapes[v]) for v in (*node.inputs, node.output)]
     if node.op in _NEEDS_QUADS and any(quads_dims(s) is None for s in shapes):
-        yield Problem(node.name, node.op, "", f"needs batch 1, not shapes {shapes}", "export with batch size 1")
+        yield Problem(
+            node.name, node.op, "", f"needs batch 1, not shapes {shapes}", "export with batch size 1"
+        )
     if node.op == "unary" and node.attrs["function"] not in UNARY:
         yield Problem(node.name, str(node.attrs["function"]), "", "no table for this function")
     if node.op == "add" and shapes[0] != shapes[1]:
@@ -68,7 +70,9 @@ def _per_channel_fits(node: Node, shape: tuple[int, ...]) -> bool:
 def _edge_problems(graph: Graph) -> Iterator[Problem]:
     for value in graph.outputs:
         if value in graph.inputs:
-            yield Problem(value, "output", "", "is an input that passes through unchanged", "drop this output")
+            yield Problem(
+                value, "output", "", "is an input that passes through unchanged", "drop this output"
+            )
     if len(set(graph.outputs)) != len(graph.outputs):
         yield Problem(", ".join(graph.outputs), "output", "", "one value is an output twice", "name it once")
     if not graph.nodes:

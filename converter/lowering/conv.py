@@ -123,7 +123,9 @@ def _window(node: Node) -> Attributes:
         "stride": node.attrs.get("strides", (1, 1)),
         "dilation": node.attrs.get("dilations", (1, 1)),
     }
-    attributes: Attributes = {f"{k}_{axis}": int(v[i]) for k, v in pairs.items() for i, axis in enumerate("hw")}
+    attributes: Attributes = {
+        f"{k}_{axis}": int(v[i]) for k, v in pairs.items() for i, axis in enumerate("hw")
+    }
     sides = ("top", "left", "bottom", "right")
     return attributes | {f"pad_{side}": int(p) for side, p in zip(sides, pads, strict=True)}
 

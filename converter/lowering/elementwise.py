@@ -60,7 +60,9 @@ def lower_prelu(builder: Builder, node: Node) -> None:
     source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
     slopes = [float(s) for s in node.weights["slope"].reshape(-1)]
     _table(
-        builder, node, [function_table(source, target, lambda x, s=s: np.where(x < 0, s * x, x)) for s in slopes]
+        builder,
+        node,
+        [function_table(source, target, lambda x, s=s: np.where(x < 0, s * x, x)) for s in slopes],
     )
 
 

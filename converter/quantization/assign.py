@@ -40,7 +40,9 @@ def _layer(node: Node) -> LayerPlan:
 def _shared(
     members: list[str], producers: dict[str, Node], statistics: dict[str, Statistics], ranges: str
 ) -> Quantization:
-    origins = [v for v in members if v not in producers or producers[v].op not in (*MOVES, "concat")] or members
+    origins = [
+        v for v in members if v not in producers or producers[v].op not in (*MOVES, "concat")
+    ] or members
     together = merged([statistics[v] for v in origins])
     # Network inputs are data with hard ends (pixels), and cutting them costs more than a wider step.
     fixed = all(v not in producers for v in origins)

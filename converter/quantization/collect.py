@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from lacewing.converter.calibration import Dataset
@@ -13,8 +12,9 @@ from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.statistics import SAMPLE_ELEMENTS, Statistics
 
 
-
-def collect_statistics(graph: Graph, dataset: Dataset, seed: int, progress: Progress) -> dict[str, Statistics]:
+def collect_statistics(
+    graph: Graph, dataset: Dataset, seed: int, progress: Progress
+) -> dict[str, Statistics]:
     """Statistics of every value of ``graph``. Raises CalibrationError where a value is not finite."""
     values = list(graph.shapes)
     executor = Executor(graph, values)

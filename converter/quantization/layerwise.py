@@ -21,7 +21,9 @@ from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
 
 Array = npt.NDArray[Any]
-Change = Callable[[Node, LayerPlan, Array, Array], None]  # (node, layer, current input, float input): in place
+Change = Callable[
+    [Node, LayerPlan, Array, Array], None
+]  # (node, layer, current input, float input): in place
 
 _MAX_ELEMENTS = 1 << 26  # of the largest value over all samples
 

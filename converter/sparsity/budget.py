@@ -45,7 +45,9 @@ def plan_budget(
     for name, choice in options.layers.items():
         if int(layers[name].attrs.get("groups", 1)) != 1:
             raise OptionError(f"--layer {name}: grouped and depthwise convolutions are not pruned")
-        budgets[name] = LayerBudget(_block_rows(choice.block), choice.sparsity, "" if choice.sparsity else "as told")
+        budgets[name] = LayerBudget(
+            _block_rows(choice.block), choice.sparsity, "" if choice.sparsity else "as told"
+        )
     free = [layers[name] for name, b in budgets.items() if not b.reason and name not in options.layers]
     if not options.sparsity or not free:
         reason = "no sparsity asked for"
@@ -64,7 +66,9 @@ def _block_rows(block: str) -> int:
 def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
     unknown = sorted(set(options.layers) - set(layers))
     if unknown:
-        raise OptionError(f"--layer {', '.join(unknown)}: no such layer; there are {', '.join(sorted(layers))}")
+        raise OptionError(
+            f"--layer {', '.join(unknown)}: no such layer; there are {', '.join(sorted(layers))}"
+        )
 
 
 def _why_dense(graph: Graph, node: Node) -> str:
@@ -126,7 +130,7 @@ def _global_shares(survey: dict[str, Array], sparsity: float) -> dict[str, float
     scores = {name: np.sort(s) for name, s in survey.items()}
     limits = {name: int(len(s) * MAX_SPARSITY) for name, s in scores.items()}
     candidates = np.sort(np.concatenate([s[: limits[name]] for name, s in scores.items()]))
-    wanted = int(round(sparsity * sum(len(s) for s in scores.values())))
+    wanted = round(sparsity * sum(len(s) for s in scores.values()))
     if wanted == 0:
         return dict.fromkeys(scores, 0.0)
     threshold = candidates[min(wanted, len(candidates)) - 1]

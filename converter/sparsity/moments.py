@@ -44,7 +44,9 @@ def _centred(columns: Array) -> Array:
     return columns - columns.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def _positions(node: Node, value: Array, limit: int, generator: np.random.Generator) -> tuple[Array, Array, Array]:
+def _positions(
+    node: Node, value: Array, limit: int, generator: np.random.Generator
+) -> tuple[Array, Array, Array]:
     if node.op == "gemm":
         n = np.arange(len(value))
         return n, np.zeros_like(n), np.zeros_like(n)

@@ -1,0 +1,203 @@
+"""The converter's commands: their flags and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lacewing
+from lacewing.commands import Command
+from lacewing.commands.output import print_json, size, table
+from lacewing.converter.calibration import Dataset, Preprocessing, open_dataset
+from lacewing.converter.compare import Comparison, compare
+from lacewing.converter.convert import convert, load_graph
+from lacewing.converter.errors import OptionError
+from lacewing.converter.flags import (
+    add_preprocessing,
+    input_shapes,
+    layer_choices,
+    preprocessing,
+    reproduction,
+)
+from lacewing.converter.ir import Graph
+from lacewing.converter.labels import read_labels
+from lacewing.converter.options import BLOCKS, BUDGETS, ConvertOptions
+from lacewing.converter.output import check_writable, write_atomically
+from lacewing.converter.progress_bar import progress_bar
+from lacewing.converter.quantization.ranges import RANGES
+from lacewing.converter.report import ConversionReport
+from lacewing.converter.report_page import report_page
+from lacewing.exit_codes import ExitCode
+
+_NOISE_SAMPLES = 8  # of `compare` without data
+
+
+def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``convert``."""
+    parser.add_argument("model", type=Path, help="the float network, .onnx")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .lace file to write")
+    parser.add_argument(
+        "--calib", type=Path, required=True, help="a folder of images, .npz, .npy or a recipe .py"
+    )
+    parser.add_argument(
+        "--calib-count", type=int, default=64, help="samples used, evenly spread (default 64)"
+    )
+    add_preprocessing(parser)
+    parser.add_argument(
+        "--input-shape", action="append", default=[], metavar="NAME:1x3x224x224", help="fixes an open shape"
+    )
+    parser.add_argument("--ranges", choices=list(RANGES), default="mse", help="of activations (default mse)")
+    parser.add_argument(
+        "--sparsity", type=float, default=0.0, help="share of the weight blocks to drop, 0..0.95"
+    )
+    parser.add_argument("--block", choices=BLOCKS, default="auto", help="output x input channels of a block")
+    parser.add_argument("--budget", choices=BUDGETS, default="global", help="how layers share the sparsity")
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME=BLOCK:SPARSITY",
+        help="for one layer; repeatable",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling of calibration data")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="writes a page about the conversion")
+    parser.add_argument("--quiet", action="store_true", help="prints nothing but errors")
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """``lacewing convert``."""
+    options = ConvertOptions(
+        args.calib,
+        args.calib_count,
+        preprocessing(args, Preprocessing()),
+        input_shapes(args.input_shape),
+        args.ranges,
+        args.sparsity,
+        args.block,
+        args.budget,
+        layer_choices(args.layer),
+        args.seed,
+    )
+    if args.report is not None:
+        check_writable(args.report)
+    with progress_bar(args.quiet or args.json) as progress:
+        report = convert(args.model, args.output, options, progress)
+    report.command = reproduction(sys.argv)
+    if args.report is not None:
+        write_atomically(args.report, report_page(report).encode())
+    if args.json:
+        print_json(report.as_json())
+    elif not args.quiet:
+        print(_report_text(report))
+    return ExitCode.OK
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``compare``."""
+    parser.add_argument("lace", type=Path, help="the .lace file")
+    parser.add_argument("model", type=Path, help="the float network it came from, .onnx")
+    parser.add_argument("--data", type=Path, help="images, .npz, .npy or recipe .py (default: noise)")
+    parser.add_argument("--count", type=int, help="samples used, evenly spread (default all)")
+    parser.add_argument("--labels", help='a .csv with columns file and class_index, or "folders"')
+    add_preprocessing(parser)
+    parser.add_argument(
+        "--input-shape", action="append", default=[], metavar="NAME:1x3x224x224", help="fixes an open shape"
+    )
+    parser.add_argument("--quiet", action="store_true", help="prints nothing but errors")
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """``lacewing compare``."""
+    with lacewing.Session(args.lace) as session:
+        recorded = session.metadata.get("preprocessing")
+    graph = load_graph(args.model, input_shapes(args.input_shape))
+    labels = None
+    if args.data is None:
+        if args.labels:
+            raise OptionError("--labels needs --data")
+        dataset = _noise(graph)
+    else:
+        shapes = {v: graph.shapes[v] for v in graph.inputs}
+        dataset = open_dataset(args.data, shapes, args.count, preprocessing(args, _recorded(recorded)))
+        labels = read_labels(args.labels, dataset) if args.labels else None
+    with progress_bar(args.quiet or args.json) as progress:
+        result = compare(args.lace, graph, dataset, labels, progress)
+    if args.json:
+        print_json(result.as_json())
+    elif not args.quiet:
+        print(_comparison_text(result, args.data is None))
+    return ExitCode.OK
+
+
+def _noise(graph: Graph) -> Dataset:
+    generator = np.random.default_rng(0)
+    shapes = {v: graph.shapes[v] for v in graph.inputs}
+    samples = [
+        {v: generator.uniform(-1, 1, s).astype(np.float32) for v, s in shapes.items()}
+        for _ in range(_NOISE_SAMPLES)
+    ]
+    return open_dataset(samples, shapes)
+
+
+def _recorded(metadata: Any) -> Preprocessing:
+    if not isinstance(metadata, dict):
+        return Preprocessing()
+    try:
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata.items()}
+        return Preprocessing(**known)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"the preprocessing recorded in the .lace file is not understood ({error})"
+        ) from error
+
+
+def _report_text(report: ConversionReport) -> str:
+    rows = [
+        [
+            la.name,
+            la.kind,
+            "x".join(map(str, la.output_shape)),
+            la.block,
+            f"{la.sparsity:.2f}",
+            size(la.bytes),
+        ]
+        + [_db(la.sqnr_db), la.dense_reason]
+        for la in report.layers
+    ]
+    header = ["layer", "kind", "output", "block", "sparsity", "bytes", "SQNR dB", "dense because"]
+    lines = [table(header, rows, left=2), ""]
+    lines += [f"warning: {w}" for w in report.warnings]
+    lines.append(
+        f"{report.output}: {size(report.output_bytes)} (from {size(report.source_bytes)}), "
+        f"sparsity {report.sparsity:.1%}, {report.seconds:.1f} s"
+    )
+    return "\n".join(lines)
+
+
+def _comparison_text(result: Comparison, noise: bool) -> str:
+    lines = [table(["value", "SQNR dB"], [[v, _db(d)] for v, d in result.layers.items()]), ""]
+    if noise:
+        lines.append("warning: compared on noise; give --data for figures that mean something")
+    lines += [
+        f"output {v}: SQNR {_db(d)} dB over {result.samples} samples" for v, d in result.outputs.items()
+    ]
+    for value, accuracy in result.accuracy.items():
+        text = f"output {value}: top-1 agreement {accuracy.agreement:.1f} %"
+        if accuracy.lace_top1 is not None:
+            text += f", accuracy {accuracy.lace_top1:.1f} % (float {accuracy.float_top1:.1f} %)"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def _db(value: float | None) -> str:
+    return "equal" if value is None else f"{value:.1f}"
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("convert", "turns an ONNX network into a .lace file", add_convert_arguments, run_convert),
+    Command("compare", "compares a .lace file with its float network", add_compare_arguments, run_compare),
+)

@@ -1,0 +1,127 @@
+"""A ``.lace`` file against the float network it came from: end to end, layer by layer, accuracy with labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lacewing
+from lacewing.converter.calibration import Dataset
+from lacewing.converter.errors import OptionError
+from lacewing.converter.execute import Executor
+from lacewing.converter.ir import Graph
+from lacewing.converter.lowering.builder import printable
+from lacewing.converter.progress import Progress, silent
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Accuracy:
+    """Top-1 shares in per cent of one output with classes along its last axis."""
+
+    agreement: float
+    float_top1: float | None = None
+    lace_top1: float | None = None
+
+
+@dataclass
+class Comparison:
+    """SQNR in dB, None where the two are equal; ``layers`` in execution order."""
+
+    samples: int
+    outputs: dict[str, float | None]
+    layers: dict[str, float | None]
+    accuracy: dict[str, Accuracy] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass
+class _Power:
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def add(self, reference: Array, got: Array) -> None:
+        wide = reference.astype(np.float64).reshape(-1)
+        self.signal += float(wide @ wide)
+        difference = wide - got.reshape(-1)
+        self.noise += float(difference @ difference)
+
+    @property
+    def sqnr(self) -> float | None:
+        if self.noise == 0:
+            return None
+        return round(10 * math.log10(max(self.signal, 1e-300) / self.noise), 2)
+
+
+def compare(
+    lace: str | Path,
+    graph: Graph,
+    dataset: Dataset,
+    labels: Sequence[int] | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Runs both over ``dataset``. Raises OptionError where inputs or outputs do not match."""
+    executor = Executor(graph, list(graph.shapes))
+    totals: dict[str, _Power] = {}
+    tops: dict[str, list[tuple[int, int]]] = {v: [] for v in graph.outputs if _classes(graph, v)}
+    names = {printable(v): v for v in graph.shapes}
+    with lacewing.Session(lace) as session:
+        _check_edges(session, graph)
+        for i, sample in enumerate(dataset):
+            reference = executor.run(sample)
+            results = session.layer_results({printable(k): v for k, v in sample.items()})
+            got = {names[r.tensor.name]: _real(r) for r in results if r.tensor.name in names}
+            for value, array in got.items():
+                if array.size == reference[value].size:
+                    totals.setdefault(value, _Power()).add(reference[value], array)
+            for value, pairs in tops.items():
+                pairs.append((int(reference[value].argmax()), int(got[value].argmax())))
+            progress("compare", (i + 1) / len(dataset))
+    return Comparison(
+        len(dataset),
+        {v: totals[v].sqnr for v in graph.outputs},
+        {v: power.sqnr for v, power in totals.items()},
+        {v: _accuracy(pairs, labels) for v, pairs in tops.items()},
+    )
+
+
+def _check_edges(session: lacewing.Session, graph: Graph) -> None:
+    for what, own, other in (
+        ("inputs", session.inputs, graph.inputs),
+        ("outputs", session.outputs, graph.outputs),
+    ):
+        if [t.name for t in own] != [printable(v) for v in other]:
+            raise OptionError(
+                f"the .lace file has {what} {[t.name for t in own]}, the float model {list(other)}: "
+                "they are not the same network"
+            )
+
+
+def _real(result: lacewing.LayerResult) -> Array:
+    if result.array.dtype == np.float32:
+        return result.array
+    return (result.array.astype(np.float32) - result.tensor.zero_point) * np.float32(result.tensor.scale)
+
+
+def _classes(graph: Graph, value: str) -> bool:
+    shape = graph.shapes[value]
+    return len(shape) == 2 and shape[1] > 1
+
+
+def _accuracy(pairs: list[tuple[int, int]], labels: Sequence[int] | None) -> Accuracy:
+    found = np.asarray(pairs)
+    agreement = round(100.0 * float((found[:, 0] == found[:, 1]).mean()), 2)
+    if labels is None:
+        return Accuracy(agreement)
+    right = 100.0 * (found == np.asarray(labels)[:, None]).mean(axis=0)
+    return Accuracy(agreement, round(float(right[0]), 2), round(float(right[1]), 2))
