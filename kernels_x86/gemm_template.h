@@ -8,8 +8,8 @@
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
-#define MAX_SUMS 16    // registers of sums in a micro tile
-#define MAX_VECTORS 8  // registers of pixels in a micro tile
+#define MAX_SUMS 16            // registers of sums in a micro tile
+#define MAX_VECTORS 8          // registers of pixels in a micro tile
 #define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
 
 // Keeps the compiler from taking a loop's base pointer apart into terms that it then adds again in every round.
@@ -65,8 +65,7 @@ LW_INLINE LW_TARGET void add_block_pair(const block_pair *p, lw_vector *sum, con
     for (int c = 0; c < channels; c++) {
       const lw_vector x0 = vector_weights(w0 + c * 4), x1 = vector_weights(w1 + c * 4);
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; v++)
-        sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1);
+      for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1);
     }
   } else {
     lw_vector x0[4], x1[4];
@@ -80,8 +79,7 @@ LW_INLINE LW_TARGET void add_block_pair(const block_pair *p, lw_vector *sum, con
       const lw_vector q0 = vector_load(line0 + (size_t)v * sizeof(lw_vector));
       const lw_vector q1 = vector_load(line1 + (size_t)v * sizeof(lw_vector));
 #pragma GCC unroll 4
-      for (int c = 0; c < channels; c++)
-        sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c]);
+      for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c]);
     }
   }
 }

@@ -27,7 +27,7 @@ typedef struct {
 } layer;
 
 static const layer layers[] = {
-    {"pointwise 512->512 14x14", 512, 512, 14, 1}, {"pointwise 64->128 56x56", 64, 128, 56, 1},
+    {"pointwise 512->512 14x14", 512, 512, 14, 1},  {"pointwise 64->128 56x56", 64, 128, 56, 1},
     {"pointwise 1024->1024 7x7", 1024, 1024, 7, 1}, {"pointwise 24->144 56x56", 24, 144, 56, 1},
     {"conv3x3 64->64 56x56", 64, 64, 56, 3},        {"fc 1280->1000", 1280, 1000, 1, 1},
 };
@@ -137,15 +137,26 @@ static problem make(layer l, uint32_t block_rows, int percent) {
 }
 
 static void discard(problem *p) {
-  void *all[] = {p->input, p->packed, p->weights, p->index, p->row_start, p->order, p->pairs, p->bias, p->scale, p->output};
+  void *all[] = {p->input, p->packed, p->weights, p->index, p->row_start,
+                 p->order, p->pairs,  p->bias,    p->scale, p->output};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
 static lw_gemm_args gemm_args(const problem *p) {
-  return (lw_gemm_args){.k4 = p->k4, .weights = p->weights, .index = p->sparse ? p->index : NULL,
-                        .row_start = p->row_start, .order = p->order, .pairs = p->pairs, .bias = p->bias, .scale = p->scale,
-                        .requant = {60, 3, 120}, .block_rows = p->block_rows, .channels = p->l.channels_out,
-                        .quad_begin = 0, .quad_end = (p->l.channels_out + 3) / 4, .output_stride = p->plane_out};
+  return (lw_gemm_args){.k4 = p->k4,
+                        .weights = p->weights,
+                        .index = p->sparse ? p->index : NULL,
+                        .row_start = p->row_start,
+                        .order = p->order,
+                        .pairs = p->pairs,
+                        .bias = p->bias,
+                        .scale = p->scale,
+                        .requant = {60, 3, 120},
+                        .block_rows = p->block_rows,
+                        .channels = p->l.channels_out,
+                        .quad_begin = 0,
+                        .quad_end = (p->l.channels_out + 3) / 4,
+                        .output_stride = p->plane_out};
 }
 
 static void run_layer(const problem *p, const lw_kernel *kernel, lw_kernel_function pack) {
@@ -158,11 +169,25 @@ static void run_layer(const problem *p, const lw_kernel *kernel, lw_kernel_funct
     if (pack) {
       a.tile = p->packed;
       a.tile_stride = lw_ceil_div(a.pixels, LW_TILE_PIXELS) * LW_LINE;
-      const lw_pack_args in = {.input = p->input, .input_stride = p->plane_in, .c4 = p->c4, .height = p->l.size,
-                               .width = p->l.size, .kernel_h = p->l.kernel, .kernel_w = p->l.kernel, .stride_h = 1,
-                               .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .pad_top = p->l.kernel / 2,
-                               .pad_left = p->l.kernel / 2, .output_width = p->l.size, .pixel_begin = begin,
-                               .pixels = a.pixels, .zero_point = 64, .tile = p->packed, .tile_stride = a.tile_stride};
+      const lw_pack_args in = {.input = p->input,
+                               .input_stride = p->plane_in,
+                               .c4 = p->c4,
+                               .height = p->l.size,
+                               .width = p->l.size,
+                               .kernel_h = p->l.kernel,
+                               .kernel_w = p->l.kernel,
+                               .stride_h = 1,
+                               .stride_w = 1,
+                               .dilation_h = 1,
+                               .dilation_w = 1,
+                               .pad_top = p->l.kernel / 2,
+                               .pad_left = p->l.kernel / 2,
+                               .output_width = p->l.size,
+                               .pixel_begin = begin,
+                               .pixels = a.pixels,
+                               .zero_point = 64,
+                               .tile = p->packed,
+                               .tile_stride = a.tile_stride};
       pack(&in);
     }
     a.output = p->output + (size_t)begin * LW_QUAD;
@@ -182,7 +207,8 @@ static double clock_hz(void) {  // a chain of dependent additions takes one cycl
     uint64_t x = 1;
     const double start = seconds();
     for (int i = 0; i < 1000; i++)
-      __asm__ volatile("add $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0" : "+r"(x));
+      __asm__ volatile("add $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0"
+                       : "+r"(x));
     const double took = seconds() - start;
     if (took < best) best = took;
   }
@@ -206,10 +232,14 @@ static int available(lw_tier tier) {
   return tier != LW_TIER_AUTO;
 #else
   switch (tier) {
-    case LW_TIER_SCALAR: return 1;
-    case LW_TIER_AVX2: return __builtin_cpu_supports("avx2") != 0;
-    case LW_TIER_AVX512VNNI: return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
-    default: return 0;
+    case LW_TIER_SCALAR:
+      return 1;
+    case LW_TIER_AVX2:
+      return __builtin_cpu_supports("avx2") != 0;
+    case LW_TIER_AVX512VNNI:
+      return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+    default:
+      return 0;
   }
 #endif
 }
@@ -250,8 +280,8 @@ static int bench(const problem *p, int percent, const char *filter, double hz) {
     wrong += !same;
     const double macs = (double)p->l.channels_in * p->l.channels_out * p->l.kernel * p->l.kernel * p->pixels;
     printf("%-26s %2ux4 %2d%%  %-28s %9.1f us %7.1f GMAC/s dense-equivalent %6.2f MAC/cycle kept, %3.0f%% paired%s\n",
-           p->l.name, p->block_rows, percent, k->name, best * 1e6, macs / best * 1e-9,
-           (double)p->kept_macs / best / hz, 100 * p->paired, same ? "" : "  WRONG");
+           p->l.name, p->block_rows, percent, k->name, best * 1e6, macs / best * 1e-9, (double)p->kept_macs / best / hz,
+           100 * p->paired, same ? "" : "  WRONG");
     fflush(stdout);
   }
   free(wanted);
