@@ -46,6 +46,7 @@ def import_onnx(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | No
         static.constants,
         opset_of(model),
         static.types,
+        frozenset(static.outputs).union(*(node.input for node in static.nodes)) - {""},
     )
     _lower_all(static, context, problems)
     if problems:
@@ -120,9 +121,11 @@ def _lower_all(static: StaticGraph, context: Context, problems: list[Problem]) -
             if lowering is None:
                 hint = "its inputs are computed at run time; simplify with onnxsim or cut the model before it"
                 raise Unsupported("supported on constants only", hint=hint)
-            for name in node.outputs:
-                if name:
-                    context.shape(name)
+            results = context.read.intersection(node.outputs)
+            if not results:
+                continue
+            for name in results:
+                context.check_size(name)
             lowering(context, node)
         except Unsupported as error:
             problems.append(node.problem(error))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from lacewing.format.description import MAX_DIM, MAX_ELEMENTS
 
 from ..errors import Problem
 from ..ir import FloatArray, Graph, Node
@@ -68,6 +71,7 @@ class Context:
     constants: dict[str, Array]
     opset: int
     dtypes: dict[str, int] = field(default_factory=dict)  # ONNX element types of activations
+    read: frozenset[str] = frozenset()  # values that some node or graph output reads
     source: str = ""  # the node being lowered
     _names: set[str] = field(default_factory=set)
 
@@ -83,6 +87,19 @@ class Context:
         if min(shape, default=1) < 1:
             raise Unsupported(f"'{value}' is empty: shape {list(shape)}")
         return shape
+
+    def check_size(self, value: str) -> None:
+        """Raises Unsupported, before any work is done, for a value that no ``.lace`` file can hold."""
+        shape = self.shape(value)
+        if max(shape, default=1) > MAX_DIM or math.prod(shape) > MAX_ELEMENTS:
+            raise Unsupported(
+                f"shape {list(shape)} is too large", hint="cut the model there or shrink its input"
+            )
+
+    def single_output(self, node: SourceNode, what: str, hint: str) -> None:
+        """Raises Unsupported if anyone reads more than the node's first result."""
+        if self.read.intersection(node.outputs[1:]):
+            raise Unsupported(f"it returns {what}", "outputs", hint)
 
     def constant(self, node: SourceNode, index: int, what: str) -> Array:
         """Input ``index`` as an array; raises Unsupported if it is left out or computed at run time."""

@@ -102,8 +102,7 @@ def batch_normalization(ctx: Context, node: SourceNode) -> None:
         raise Unsupported("training mode", "training_mode", "export with model.eval()")
     if node.attrs.get("spatial", 1) != 1:
         raise Unsupported("statistics per element instead of per channel", "spatial")
-    if any(node.outputs[1:]) and ctx.opset >= 14:
-        raise Unsupported("it returns statistics", "outputs", "export with model.eval()")
+    ctx.single_output(node, "statistics", "export with model.eval()")
     names = ("scale", "offset", "mean", "variance")
     weights = {name: ctx.floats(node, index, name) for index, name in enumerate(names, start=1)}
     shape = ctx.shape(x)

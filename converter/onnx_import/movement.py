@@ -18,8 +18,7 @@ MAX_CONCAT = 8  # inputs of one operator
 @lowers("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
 def relabel(ctx: Context, node: SourceNode) -> None:
     """Same values in order, the inferred shape; a pass removes those that change nothing."""
-    if any(node.outputs[1:]):
-        raise Unsupported("it returns a mask", "outputs", "export with model.eval()")
+    ctx.single_output(node, "a mask", "export with model.eval()")
     ctx.reshape(ctx.activation(node), ctx.shape(node.outputs[0]), node.outputs[0])
 
 

@@ -30,8 +30,7 @@ def whole_image(height: int, width: int) -> dict[str, Any]:
 @lowers("MaxPool")
 def max_pool(ctx: Context, node: SourceNode) -> None:
     """Maximum over windows."""
-    if any(node.outputs[1:]):
-        raise Unsupported("it returns indices", "Indices", "unpooling does not run")
+    ctx.single_output(node, "indices", "unpooling does not run")
     if spatial(node, "dilations") != (1, 1):
         raise Unsupported("dilated pooling", "dilations")
     x, attrs, extra = _window(ctx, node)

@@ -9,12 +9,18 @@ import numpy as np
 
 from .context import Context, SourceNode, Unsupported, lowers
 
+MAX_SELECTION = 1 << 24  # weights of the convolution that selects
+
 
 def select_channels(ctx: Context, x: str, channels: Sequence[int], output: str) -> None:
     """Output channel o is channel ``channels[o]`` of ``x`` [1, C, ...], zero where that is -1."""
     shape = ctx.shape(x)
     if shape[0] != 1 or len(shape) < 2:
         raise Unsupported(f"selection in {list(shape)}", hint="axis 1 of a batch of one runs")
+    if len(channels) * shape[1] > MAX_SELECTION:
+        raise Unsupported(
+            f"{len(channels)} of {shape[1]} values", hint="select fewer, or do it outside the model"
+        )
     weight = np.zeros((len(channels), shape[1], 1, 1), np.float32)
     for row, channel in enumerate(channels):
         if channel >= 0:

@@ -301,6 +301,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "crop": (lambda b: b.add("Slice", "x", *(b.constant([v], INT) for v in (1, 3, 2))), "axes"),
     "resize of channels": (lambda b: b.add("Resize", "x", "", b.constant([1, 2, 1, 1])), "scales"),
     "resize to a fraction": (lambda b: b.add("Resize", "x", "", b.constant([1, 1, 1, 1.5])), "scales"),
+    "pooling indices that are read": (
+        lambda b: b.add(
+            "Add", "x", b.add("Cast", b.add("MaxPool", "x", outputs=2, kernel_shape=[1, 1])[1], to=1)
+        ),
+        "outputs",
+    ),
+    "huge pad": (lambda b: b.add("Pad", "x", b.constant([0, 1 << 40, 0, 0] * 2, INT)), ""),
     "softsign": (lambda b: b.add("Softsign", "x"), ""),
     "third power": (lambda b: b.add("Pow", "x", b.constant(3.0)), "exponent"),
     "slope per pixel": (lambda b: b.add("PRelu", "x", b.weight(6, 5)), "slope"),
@@ -316,6 +323,12 @@ def test_refused_with_the_attribute_at_fault(name: str, tmp_path: Path) -> None:
     output = build(b)
     found = problems_of(b.save(tmp_path, output))
     assert attribute in [problem.attribute for problem in found], found
+
+
+def test_selection_of_too_many_channels(tmp_path: Path) -> None:
+    b = ModelBuilder({"x": (1, 60000)})
+    b.add("Slice", "x", b.constant([1], INT), b.constant([50000], INT), b.constant([1], INT))
+    assert "select fewer" in problems_of(b.save(tmp_path))[0].hint
 
 
 def test_half_precision_model_is_widened(tmp_path: Path) -> None:

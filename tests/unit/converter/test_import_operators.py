@@ -241,6 +241,11 @@ CASES: dict[str, tuple[Build, int]] = {
     "Transpose": (lambda b: b.add("Transpose", "x", perm=[0, 2, 3, 1]), 17),
     "Transpose default": (lambda b: b.add("Transpose", b.add("Relu", "x")), 17),
     "Identity Dropout": (lambda b: b.add("Identity", b.add("Dropout", b.add("Relu", "x"))), 17),
+    "Dropout with an unread mask": (lambda b: b.add("Relu", b.add("Dropout", "x", outputs=2)[0]), 13),
+    "MaxPool with unread indices": (
+        lambda b: b.add("Relu", b.add("MaxPool", "x", outputs=2, kernel_shape=[2, 2])[0]),
+        13,
+    ),
     "Cast": (lambda b: b.add("Cast", b.add("Relu", "x"), to=1), 17),
 }
 
