@@ -48,7 +48,9 @@ def pair_neighbours(blocks: I8) -> tuple[list[int], list[int]]:
     """First blocks of the pairs that add up in int16, and the blocks in no pair; ``blocks`` is [n][R][4]."""
     lanes = blocks.astype(np.int64).reshape(len(blocks), blocks.shape[1] * 2, 2)
     two = np.concatenate([lanes[:-1], lanes[1:]], axis=2)
-    largest = np.maximum(np.maximum(two, 0).sum(axis=2), np.maximum(-two, 0).sum(axis=2)).max(axis=1, initial=0)
+    largest = np.maximum(np.maximum(two, 0).sum(axis=2), np.maximum(-two, 0).sum(axis=2)).max(
+        axis=1, initial=0
+    )
     together, alone, b = [], [], 0
     while b < len(blocks):
         if b + 1 < len(blocks) and largest[b] <= SAFE_SUM:
@@ -74,7 +76,8 @@ def draw_blocks(rng: np.random.Generator, shape: tuple[int, int, int], mode: str
         half = np.where(np.arange(shape[0]) % 2 == 0, 127, 2)[:, None, None]
         blocks = np.broadcast_to(half, shape).copy()  # 127 + 127 + 2 + 2 = 258
         blocks += rng.random(shape) < 0.02
-        return (np.minimum(blocks, 127) * rng.choice([-1, 1])).astype(np.int8)
+        blocks = np.minimum(blocks, 127) * rng.choice([-1, 1])
+        return np.asarray(blocks, np.int8)
     if mode in ("full", "minus", "zero"):
         return np.full(shape, {"full": 127, "minus": -127, "zero": 0}[mode], np.int8)
     return rng.integers(-127, 128, shape).astype(np.int8)
@@ -105,7 +108,7 @@ def draw_bias(rng: np.random.Generator, weights: I64, extreme: bool) -> I64:
     """[channels] int64, |bias| + 127 * sum|w| < 2^31."""
     room = 2**31 - 1 - 127 * np.abs(weights).sum(axis=1)
     if extreme:
-        return room * rng.choice([-1, 1], len(room))
+        return np.asarray(room * rng.choice([-1, 1], len(room)))
     return rng.integers(-50000, 50001, len(room)).clip(-room, room)
 
 
@@ -182,6 +185,7 @@ def make_gemm(
         return Buffer(padded.nbytes, padded)
 
     order, pairs = w.pairing()
+    wants_pairs = kernel.family == "GEMM" and kernel.tier == "AVX2"
     buffers = {
         "tile": Buffer(tile.size, tile),
         "weights": Buffer(w.blocks.nbytes, w.blocks),
@@ -204,8 +208,8 @@ def make_gemm(
             "weights": buffers["weights"].pointer("int8_t"),
             "index": ffi.NULL if density is None else buffers["index"].pointer("uint16_t"),
             "row_start": buffers["row_start"].pointer("uint32_t"),
-            "order": buffers["order"].pointer("uint16_t"),
-            "pairs": buffers["pairs"].pointer("uint16_t"),
+            "order": buffers["order"].pointer("uint16_t") if wants_pairs else ffi.NULL,
+            "pairs": buffers["pairs"].pointer("uint16_t") if wants_pairs else ffi.NULL,
             "bias": buffers["bias"].pointer("int32_t"),
             "scale": buffers["scale"].pointer("float"),
             "requant": requant,

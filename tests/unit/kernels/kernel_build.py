@@ -105,13 +105,17 @@ def _declarations() -> str:
     command = [os.environ.get("CC", "gcc"), "-E", "-P", "-nostdinc", f"-I{empty}", "-xc", "-"]
     command += [f"-I{ENGINE / folder}" for folder in INCLUDES]
     plain = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-    plain = re.sub(r"^;$", "", plain, flags=re.M)
+    plain = re.sub(r"^;$", "", plain, flags=re.MULTILINE)
     plain = re.sub(
-        r"static inline [^{;]*\{.*?\}\s*(?=static|typedef|enum|void|float|struct|\Z)", "", plain, flags=re.S
+        r"static inline [^{;]*\{.*?\}\s*(?=static|typedef|enum|void|float|struct|\Z)",
+        "",
+        plain,
+        flags=re.DOTALL,
     )
     return plain + (
         "const lw_kernel *test_kernels(uint32_t *count);\n"
         "int test_tier_runs(lw_tier tier);\n"
+        "void test_round(const float *input, size_t count, int32_t *output);\n"
         "void test_poison(const void *address, size_t bytes);\n"
         "void test_unpoison(const void *address, size_t bytes);\n"
     )

@@ -31,6 +31,10 @@ int test_tier_runs(lw_tier tier) {
   return 0;
 }
 
+void test_round(const float *input, size_t count, int32_t *output) {
+  for (size_t i = 0; i < count; i++) output[i] = lw_round(input[i]);
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 void __asan_poison_memory_region(const volatile void *address, size_t bytes);
 void __asan_unpoison_memory_region(const volatile void *address, size_t bytes);

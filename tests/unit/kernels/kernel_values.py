@@ -31,15 +31,15 @@ def draw_scales(rng: np.random.Generator, bound: I64, typical: NDArray[Any], mod
     if mode == "tie":
         return rng.choice(np.array([0.5, 0.25, 0.125], np.float32), len(bound))
     if mode == "tiny":
-        return rng.choice(np.array([1e-40, 1e-30, 1e-12], np.float32), len(bound))
-    limit = LARGEST_PRODUCT / np.maximum(bound, 1).astype(np.float32)
+        return rng.choice(np.array([1.2e-38, 1e-30, 1e-12], np.float32), len(bound))
+    limit: F32 = LARGEST_PRODUCT / np.maximum(bound, 1).astype(np.float32)
     for _ in range(3):
         product = limit * bound.astype(np.float32)
         limit = np.where(product > LARGEST_PRODUCT, np.nextafter(limit, np.float32(0)), limit)
     if mode == "huge":
         return limit
-    wanted = rng.uniform(20, 120, len(bound)) / np.maximum(typical, 1)
-    return np.minimum(wanted.astype(np.float32), limit)
+    wanted: F32 = (rng.uniform(20, 120, len(bound)) / np.maximum(typical, 1)).astype(np.float32)
+    return np.minimum(wanted, limit, dtype=np.float32)
 
 
 def draw_zero_point(rng: np.random.Generator) -> int:
@@ -59,4 +59,5 @@ def requantize(accumulator: I64, multiplier: Any, to: dict[str, int]) -> U8:
     """docs/numerics.md, requantize, in numpy; multiplier broadcasts."""
     product = accumulator.astype(np.float32) * np.asarray(multiplier, np.float32)
     rounded = np.rint(product).astype(np.int64) + to["zero_point"]
-    return np.clip(rounded, to["clamp_min"], to["clamp_max"]).astype(np.uint8)
+    result: U8 = np.clip(rounded, to["clamp_min"], to["clamp_max"]).astype(np.uint8)
+    return result

@@ -72,11 +72,14 @@ def draw_window(
     step = pair(kernel.stride or stride or rng.choice([1, 1, 2, 3], 2))
     spread = (1, 1) if kernel.kernel else pair(dilation or rng.choice([1, 1, 2, 3], 2))
     reach = [d * (k - 1) + 1 for d, k in zip(spread, size, strict=True)]
+    # A pool's window always meets the image; a convolution's may lie outside.
+    most = [r - 1 if "POOL" in kernel.family else r + 2 for r in reach]
     if pad is None:
-        before = pair([rng.integers(0, r) for r in reach])
-        after = pair([rng.integers(0, r) for r in reach])
+        usual = most if rng.random() < 0.2 else [r - 1 for r in reach]
+        before = pair([rng.integers(0, m + 1) for m in usual])
+        after = pair([rng.integers(0, m + 1) for m in usual])
     else:
-        before = after = pair([min(pad, r - 1) for r in reach])
+        before = after = pair([min(pad, m) for m in most])
     shape = pair(image or rng.integers(1, 24, 2))
     shape = pair([max(shape[i], reach[i] - before[i] - after[i]) for i in (0, 1)])
     return Window(shape, size, step, spread, before, after)
