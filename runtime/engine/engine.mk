@@ -28,7 +28,7 @@ build/test/plain/%.o: %.c $(LW_HEADERS)
 	$(CC) $(LW_CFLAGS) $(LW_HOSTED_FLAGS) -fPIC -c $< -o $@
 
 build/test/liblacewing_test.so: $(LW_TEST_OBJECTS)
-	$(CC) -shared -pthread $^ -o $@
+	$(CC) -shared -pthread $^ -o $@.$$$$ && mv $@.$$$$ $@  # a test that runs keeps the old one
 
 build/test/sanitized/%.o: %.c $(LW_HEADERS)
 	@mkdir -p $(@D)
@@ -36,4 +36,4 @@ build/test/sanitized/%.o: %.c $(LW_HEADERS)
 
 # Load it with LD_PRELOAD=$(CC -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 when the program is Python.
 build/test/liblacewing_sanitized.so: $(LW_SANITIZED_OBJECTS)
-	$(CC) -shared -pthread -fsanitize=address,undefined $^ -o $@
+	$(CC) -shared -pthread -fsanitize=address,undefined $^ -o $@.$$$$ && mv $@.$$$$ $@

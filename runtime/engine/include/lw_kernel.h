@@ -84,6 +84,7 @@ typedef struct {
 #define LW_DEPTHWISE_SCRATCH(width, kernel_w) (((size_t)(width) + 2 * (size_t)(kernel_w) + 64) * 64)
 
 // Family ADD, MUL: `count` bytes of two tensors of equal layout (padding included).
+// output may be a, and for ADD also b: each byte is read before it is written, and once.
 typedef struct {
   const uint8_t *a, *b;  // [count] u8; MUL with b_quad: b is [4], repeated
   uint8_t *output;       // [count]
@@ -95,6 +96,7 @@ typedef struct {
 } lw_binary_args;
 
 // Family TABLE: out[i] = table[in[i]]; or four tables, one per channel of the quad.
+// output may be input.
 typedef struct {
   const uint8_t *input;
   uint8_t *output;

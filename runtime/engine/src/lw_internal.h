@@ -83,6 +83,7 @@ typedef struct {
   uint64_t weights, bias, scale, end;
 } lw_conv_parts;
 
+uint64_t lw_popcount(const uint8_t *bytes, uint64_t count);  // bits that are set
 lw_window lw_window_of(const lw_op_record *op);
 uint64_t lw_window_output(uint64_t size, uint64_t kernel, uint64_t stride, uint64_t dilation, uint64_t pads);
 float lw_attribute_f32(const lw_op_record *op, uint32_t slot);

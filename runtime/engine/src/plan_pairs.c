@@ -1,7 +1,5 @@
 // Which blocks a kernel may multiply by twos, adding their products in int16. The activations are 0..127, so a lane of
 // products is largest when every positive weight, or every negative one, meets 127: a bound that no input exceeds.
-#include <string.h>
-
 #include "lw_internal.h"
 
 #define SAFE_SUM 258u  // 127 * 258 <= 32767
@@ -24,14 +22,13 @@ static inline uint64_t over_safe(uint64_t bytes) {
   return (sums + (0x8000u - SAFE_SUM - 1) * 0x0001000100010001u) & 0x8000800080008000u;
 }
 
-// Two neighbouring blocks, four bytes (one output channel) of each at a time or eight (two channels).
-static inline int pair_is_safe(const int8_t *first, size_t block_bytes) {
-  const size_t step = block_bytes < sizeof(uint64_t) ? block_bytes : sizeof(uint64_t);
+// Two neighbouring blocks, `words` words of eight bytes (two output channels) each.
+static inline int pair_is_safe(const int8_t *first, const int8_t *second, uint32_t words) {
   uint64_t over = 0;
-  for (size_t at = 0; at < block_bytes; at += step) {
-    uint64_t w0 = 0, w1 = 0, p0, n0, p1, n1;
-    memcpy(&w0, first + at, step);
-    memcpy(&w1, first + block_bytes + at, step);
+  for (uint32_t k = 0; k < words; k++) {
+    uint64_t w0, w1, p0, n0, p1, n1;
+    __builtin_memcpy(&w0, first + k * sizeof w0, sizeof w0);
+    __builtin_memcpy(&w1, second + k * sizeof w1, sizeof w1);
     split_signs(w0, &p0, &n0);
     split_signs(w1, &p1, &n1);
     over |= over_safe(p0 + p1) | over_safe(n0 + n1);
@@ -39,11 +36,32 @@ static inline int pair_is_safe(const int8_t *first, size_t block_bytes) {
   return over == 0;
 }
 
+// Two neighbouring blocks of one channel each: one word holds both.
+static inline int narrow_pair_is_safe(const int8_t *pair) {
+  uint64_t w, p, n;
+  __builtin_memcpy(&w, pair, sizeof w);
+  split_signs(w, &p, &n);
+  return (over_safe((p & UINT32_MAX) + (p >> 32)) | over_safe((n & UINT32_MAX) + (n >> 32))) == 0;
+}
+
+static inline int neighbours_are_safe(const int8_t *first, size_t block_bytes) {
+  switch (block_bytes) {
+    case 4:
+      return narrow_pair_is_safe(first);
+    case 8:
+      return pair_is_safe(first, first + 8, 1);
+    case 16:
+      return pair_is_safe(first, first + 16, 2);
+    default:
+      return pair_is_safe(first, first + 32, 4);
+  }
+}
+
 // Greedy from the left, which pairs as many neighbours as can be paired.
 static uint32_t pair_row(const int8_t *weights, uint32_t blocks, size_t block_bytes, uint16_t *order /* [blocks] */) {
   uint32_t pairs = 0, alone = 0;
   for (uint32_t b = 0; b < blocks; b++) {
-    if (b + 1 < blocks && pair_is_safe(weights + b * block_bytes, block_bytes))
+    if (b + 1 < blocks && neighbours_are_safe(weights + b * block_bytes, block_bytes))
       order[pairs++] = (uint16_t)b++;
     else
       order[blocks - ++alone] = (uint16_t)b;

@@ -2,7 +2,7 @@
 #include "checked.h"
 #include "lw_internal.h"
 
-static uint64_t popcount_bytes(const uint8_t *bytes, uint64_t count) {
+uint64_t lw_popcount(const uint8_t *bytes, uint64_t count) {
   uint64_t total = 0;
   for (uint64_t i = 0; i < count; i += 8) {
     uint64_t x = 0;
@@ -75,8 +75,7 @@ uint64_t lw_conv_mask_end(const lw_file *file, const lw_op_record *op) {
 lw_conv_parts lw_conv_parts_of(const lw_file *file, const lw_op_record *op) {
   lw_conv_parts parts = conv_shape(file, op);
   const uint64_t mask_bytes = parts.rows * parts.mask_stride;
-  parts.kept =
-      parts.sparse ? popcount_bytes(file->data + op->data_offset, mask_bytes) : (uint64_t)parts.rows * parts.k4;
+  parts.kept = parts.sparse ? lw_popcount(file->data + op->data_offset, mask_bytes) : (uint64_t)parts.rows * parts.k4;
   const uint64_t values = (uint64_t)parts.rows * parts.block_rows * 4;
   parts.weights = lw_sat_align(mask_bytes, LW_ALIGNMENT);
   parts.bias = parts.weights + lw_sat_align(parts.kept * parts.block_rows * LW_QUAD, LW_ALIGNMENT);

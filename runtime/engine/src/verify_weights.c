@@ -65,11 +65,7 @@ static int has_zero_block(const int8_t *weights, uint64_t blocks, uint32_t block
 static int mask_has(const uint8_t *mask, uint32_t k4) { return (mask[k4 / 8] >> (k4 % 8)) & 1; }
 
 static uint32_t row_kept(const lw_conv_parts *parts, const uint8_t *mask) {
-  if (!parts->sparse) return parts->k4;
-  uint32_t kept = 0;
-  for (uint64_t i = 0; i < parts->mask_stride; i++)
-    for (uint32_t byte = mask[i]; byte != 0; byte &= byte - 1) kept++;
-  return kept;
+  return parts->sparse ? (uint32_t)lw_popcount(mask, parts->mask_stride) : parts->k4;
 }
 
 typedef struct {
@@ -143,12 +139,9 @@ static lw_status check_row(const conv_check *c, uint32_t row, uint64_t *kept) {
   if (add_magnitudes(weights, (size_t)blocks * block_bytes, lanes)) return fail(c, LW_E_WEIGHT_RANGE, 128, 127);
   if (p->sparse && has_zero_block(weights, blocks, block_bytes)) return fail(c, LW_E_BLOCK_ZERO, row, 0);
   if (c->spare_columns != 0) LW_TRY(check_spare_columns(c, mask, weights));
-  for (uint32_t r = 0; r < p->block_rows; r++) {
-    uint32_t sum = 0;
-    for (uint32_t lane = 0; lane < LANES; lane++)
-      if (lane / LW_QUAD % p->block_rows == r) sum += lanes[lane];
-    LW_TRY(check_channel(c, row * p->block_rows + r, sum));
-  }
+  uint32_t sums[LANES / LW_QUAD] = {0};  // by output channel of the block; heights are powers of two
+  for (uint32_t lane = 0; lane < LANES; lane++) sums[lane / LW_QUAD & (p->block_rows - 1)] += lanes[lane];
+  for (uint32_t r = 0; r < p->block_rows; r++) LW_TRY(check_channel(c, row * p->block_rows + r, sums[r]));
   *kept += blocks;
   return LW_OK;
 }
