@@ -44,6 +44,11 @@ def _run(args: argparse.Namespace) -> int:
         return int(args.run(args))
     except LacewingError as error:
         return _report(error, args.json)
+    except ImportError as error:
+        if (error.name or "").rpartition(".")[2] != "_engine":
+            raise
+        advice = 'run "lacewing doctor", or reinstall: pip install --force-reinstall lacewing'
+        return _report(MissingDependencyError(f"the engine cannot be loaded: {error}; {advice}"), args.json)
     except BrokenPipeError:
         # Whoever read our output has enough; without this the interpreter complains again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

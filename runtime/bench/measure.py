@@ -64,7 +64,7 @@ def probe(target: Target) -> None:
         "-m",
         "lacewing.bench.probe",
         target.peer.name,
-        str(target.path),
+        str(target.loaded()),
         str(target.threads),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

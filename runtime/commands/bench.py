@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lacewing.commands import Command
-from lacewing.commands.output import milliseconds, print_json, printable, size, table
+from lacewing.commands.output import milliseconds, print_json, printable, quiet_stdout, size, table
 from lacewing.errors import UsageError
 from lacewing.exit_codes import ExitCode
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1 or not 0 < args.seconds <= 3600:
         raise UsageError("--rounds must be at least 1 and --seconds between 0 and 3600")
     targets = choose(args.models, args.peers, arguments.thread_count(parse_threads(args.threads)))
-    with tempfile.TemporaryDirectory(prefix="lacewing-bench-") as folder:
+    with quiet_stdout(), tempfile.TemporaryDirectory(prefix="lacewing-bench-") as folder:
         for target in targets:
             target.file = target.peer.prepare(target.path, Path(folder))
             target.open()  # here first: a file that cannot be loaded is named with its own error

@@ -11,6 +11,7 @@ import numpy as np
 
 from lacewing.bench.peers import python
 from lacewing.bench.peers.common import architecture, onnx_dtype, random_array, static_shape
+from lacewing.errors import LacewingError
 
 _CONVERT = ("-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--bizCode", "lacewing")
 
@@ -51,4 +52,9 @@ def prepare(path: Path, folder: Path) -> Path:
 def open_model(path: Path, threads: int) -> MnnRunner:
     """An .mnn file."""
     dtype = path.suffixes[-2].lstrip(".") if len(path.suffixes) > 1 else "unknown"
-    return MnnRunner(path, dtype if dtype in ("int8", "fp32") else "unknown", threads)
+    try:
+        return MnnRunner(path, dtype if dtype in ("int8", "fp32") else "unknown", threads)
+    except LacewingError:
+        raise
+    except Exception as error:  # MNN raises nothing more specific
+        raise RuntimeError(str(error)) from error

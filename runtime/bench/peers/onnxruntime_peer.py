@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime as ort
 
 from lacewing.bench.peers.common import architecture, onnx_dtype, random_array, static_shape
+from lacewing.errors import LacewingError
 
 _TYPES = {
     "tensor(float)": "float32",
@@ -44,5 +45,7 @@ def open_model(path: Path, threads: int) -> OnnxRuntimeRunner:
     """An .onnx file."""
     try:
         return OnnxRuntimeRunner(path, threads)
+    except LacewingError:
+        raise
     except Exception as error:  # onnxruntime's own exception types have no common base
         raise RuntimeError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lacewing.bench import measure, peers
 from lacewing.bench.measure import Target, interleave
 from lacewing.bench.peers import LACEWING, PEERS, Peer
 from lacewing.commands.bench import choose
+from lacewing.commands.output import quiet_stdout
 from lacewing.errors import LacewingError, MissingDependencyError
 from lacewing.exit_codes import ExitCode
 
@@ -107,3 +109,19 @@ def choose_fails(path: Path, peer: str) -> bool:
     except LacewingError:
         return True
     return False
+
+
+def test_what_libraries_print_stays_off_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet_stdout():
+        os.write(1, b"noise\n")
+        print("more noise")
+    print("result")
+    captured = capfd.readouterr()
+    assert captured.out == "result\n" and captured.err == "noise\nmore noise\n"
+
+
+def test_a_converted_file_is_what_is_loaded_and_probed(classifier_path: Path, tmp_path: Path) -> None:
+    target = Target(LACEWING, tmp_path / "named.onnx", 1, file=classifier_path)
+    measure.probe(target)
+    assert set(target.probe) == {"init_ms", "first_ms", "peak_bytes"}
+    assert LACEWING.prepare(classifier_path, tmp_path) == classifier_path
