@@ -93,7 +93,8 @@ def _commands(arguments: Sequence[str]) -> list[Command]:
     missing: list[str] = []
     for entry in entry_points(group=GROUP):
         try:
-            commands += [Command(*item) for item in entry.load()]
+            loaded = entry.load()
+            commands += [Command(*item) for item in ([loaded] if isinstance(loaded, Command) else loaded)]
         except ModuleNotFoundError as error:
             missing.append(f"{entry.name} (needs the package {error.name})")
     if missing and wanted is not None and wanted not in {command.name for command in commands}:

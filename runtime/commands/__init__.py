@@ -1,7 +1,7 @@
 """The commands of ``lacewing``, one module each, and the protocol that other packages join them through.
 
-A package adds commands with an entry point in the group ``lacewing.commands`` that points at a sequence of
-``Command`` (or of plain tuples of the same four fields). The command line loads it only when a command is asked
+A package adds commands with an entry point in the group ``lacewing.commands`` that points at a
+``Command`` or a sequence of them (plain tuples of the same four fields do, too). The command line loads it only when a command is asked
 for that the runtime itself does not have, so the runtime imports none of them.
 
 ``run`` returns an ``ExitCode``; it raises ``LacewingError`` subclasses for what the user can mend, and the command
