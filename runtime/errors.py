@@ -42,7 +42,16 @@ class ModelFormatError(LacewingError):
 
     def __reduce__(self) -> tuple[type[ModelFormatError], tuple[object, ...]]:
         """Rebuilds the error in another process: its arguments are not its message."""
-        fields = (self.source, self.code, self.name, self.rule, self.where, self.index, self.found, self.wanted)
+        fields = (
+            self.source,
+            self.code,
+            self.name,
+            self.rule,
+            self.where,
+            self.index,
+            self.found,
+            self.wanted,
+        )
         return type(self), fields
 
 

@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model and the other forms to write."""
     parser.add_argument("model", type=Path, help=".lace file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
-    parser.add_argument(
-        "--onnx", type=Path, metavar="FILE", help="write an ONNX QDQ twin (needs lacewing[convert])"
-    )
+    if entry_points(group=EXPORTERS, name="onnx"):
+        parser.add_argument("--onnx", type=Path, metavar="FILE", help="write an ONNX QDQ twin")
+    else:
+        parser.set_defaults(onnx=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,14 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _exporter() -> Any:
-    for entry in entry_points(group=EXPORTERS, name="onnx"):
-        try:
-            return entry.load()
-        except ModuleNotFoundError as error:
-            raise MissingDependencyError(
-                f'--onnx needs the package {error.name}: pip install "lacewing[convert]"'
-            ) from error
-    raise MissingDependencyError('--onnx needs the converter\'s exporter: pip install "lacewing[convert]"')
+    (entry, *_) = entry_points(group=EXPORTERS, name="onnx")
+    try:
+        return entry.load()
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f'--onnx needs the package {error.name}: pip install "lacewing[convert]"'
+        ) from error
 
 
 def _text(report: dict[str, Any]) -> str:

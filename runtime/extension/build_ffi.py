@@ -12,6 +12,7 @@ import platform
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cffi import FFI
 
@@ -52,7 +53,7 @@ def sources(architecture: str) -> list[str]:
     return [f.relative_to(ROOT).as_posix() for folder in folders for f in sorted((ROOT / folder).glob("*.c"))]
 
 
-def options() -> dict[str, list[str]]:
+def options() -> dict[str, Any]:
     """Compiler and linker flags of this platform. No flag names a CPU: kernels carry their own targets."""
     flags = [
         "-O3",

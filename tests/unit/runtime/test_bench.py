@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from lacewing.bench import measure, peers
 from lacewing.bench.measure import Target, interleave
 from lacewing.bench.peers import LACEWING, PEERS, Peer
 from lacewing.commands.bench import choose
-from lacewing.commands.output import quiet_stdout
 from lacewing.errors import LacewingError, MissingDependencyError
 from lacewing.exit_codes import ExitCode
 
@@ -111,13 +111,17 @@ def choose_fails(path: Path, peer: str) -> bool:
     return False
 
 
-def test_what_libraries_print_stays_off_stdout(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_stdout():
-        os.write(1, b"noise\n")
-        print("more noise")
-    print("result")
-    captured = capfd.readouterr()
-    assert captured.out == "result\n" and captured.err == "noise\nmore noise\n"
+def test_what_libraries_print_stays_off_stdout() -> None:
+    code = (
+        "import os\n"
+        "from lacewing.commands.output import quiet_stdout\n"
+        "with quiet_stdout():\n"
+        "    os.write(1, b'noise ')\n"
+        "    print('more noise')\n"
+        "print('result')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("result\n", "noise more noise\n")
 
 
 def test_a_converted_file_is_what_is_loaded_and_probed(classifier_path: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from conftest import two_inputs
 
 from lacewing import cli
-from lacewing.commands import Command
+from lacewing.commands import Command, inspect
 from lacewing.errors import LimitError
 from lacewing.exit_codes import ExitCode
 from lacewing.format import Model
@@ -227,3 +227,42 @@ def test_version_and_module_entry() -> None:
         [sys.executable, "-m", "lacewing", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == "lacewing 0.1.0\n"
+
+
+def _exporter(load: object) -> object:
+    return lambda group, name: [_entry("onnx", load)]
+
+
+def test_inspect_calls_the_exporter_that_is_registered(
+    classifier_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[bytes, Path]] = []
+    monkeypatch.setattr(
+        inspect, "entry_points", _exporter(lambda: lambda file, path: written.append((file, path)))
+    )
+    twin = tmp_path / "twin.onnx"
+    assert cli.main(["inspect", str(classifier_path), "--onnx", str(twin)]) == ExitCode.OK
+    assert written == [(classifier_path.read_bytes(), twin)]
+
+
+def test_an_exporter_without_its_packages_names_the_pip_command(
+    classifier_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def load() -> object:
+        raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
+
+    monkeypatch.setattr(inspect, "entry_points", _exporter(load))
+    assert cli.main(["inspect", str(classifier_path), "--onnx", "twin.onnx"]) == ExitCode.USAGE
+    assert 'pip install "lacewing[convert]"' in capsys.readouterr().err
+
+
+def test_an_engine_that_cannot_be_loaded_is_no_traceback(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(args: object) -> int:
+        raise ImportError("undefined symbol: lw_run", name="_engine")
+
+    command = Command("go", "goes", lambda parser: None, fail)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [_entry("other", lambda: command)])
+    assert cli.main(["go"]) == ExitCode.USAGE
+    assert "lacewing doctor" in capsys.readouterr().err
