@@ -2,6 +2,7 @@
 #include "lw_internal.h"
 
 #define MAX_DEPTH 64u  // of nested JSON values
+#define MAX_NUMBER 32  // characters of a JSON number
 
 // Bytes of the well-formed UTF-8 character at `text`, 0 if there is none or it is a control character.
 static uint32_t utf8_step(const uint8_t *text, uint64_t left) {
@@ -88,7 +89,7 @@ static int json_digits(json_text *text) {
   return text->at != start;
 }
 
-static int json_number(json_text *text) {
+static int json_number_form(json_text *text) {
   (void)json_take(text, '-');
   if (!json_take(text, '0') && !json_digits(text)) return 0;
   if (json_take(text, '.') && !json_digits(text)) return 0;
@@ -99,16 +100,24 @@ static int json_number(json_text *text) {
   return 1;
 }
 
+// Readers differ in what they make of very long numbers; some refuse them with an error of their own.
+static int json_number(json_text *text) {
+  const uint8_t *start = text->at;
+  return json_number_form(text) && text->at - start <= MAX_NUMBER;
+}
+
 static int json_escape(json_text *text) {
   if (text->at == text->end) return 0;
   const uint8_t c = *text->at++;
   if (c != 'u') return c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' || c == 'n' || c == 'r' || c == 't';
+  uint32_t value = 0;
   for (int i = 0; i < 4; i++) {
     if (text->at == text->end) return 0;
     const uint8_t digit = *text->at++ | 0x20;
     if (!((digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f'))) return 0;
+    value = value * 16 + (digit <= '9' ? digit - (uint32_t)'0' : digit - (uint32_t)'a' + 10);
   }
-  return 1;
+  return value < 0xD800 || value > 0xDFFF;  // half a character: what lies past U+FFFF is written as UTF-8
 }
 
 static int json_string(json_text *text) {
