@@ -15,7 +15,7 @@ import pytest
 from lacewing.format.description import INVARIANTS, RUN_ERRORS
 from tests.conformance.make_vectors import FOLDER
 from tests.fuzz import mutations
-from tests.fuzz.build import driver
+from tests.fuzz.build import program
 from tests.fuzz.mutations import Mutation
 from tests.golden.base import base_model
 from tests.golden.make_bad import BAD
@@ -27,7 +27,7 @@ BASE = base_model().to_bytes()
 @pytest.fixture(scope="session")
 def sanitized() -> Path:
     """The driver, compiled once."""
-    return driver("driver.c")
+    return program("driver")
 
 
 def attempt_all(executable: Path, files: Iterable[Mutation]) -> Counter[str]:

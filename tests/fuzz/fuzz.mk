@@ -1,0 +1,22 @@
+# The engine with a driver, under AddressSanitizer and UndefinedBehaviorSanitizer:
+#   make -f tests/fuzz/fuzz.mk build/fuzz/driver build/fuzz/replay
+# and for coverage-guided fuzzing, where clang has its fuzzer runtime (Debian: libclang-rt-*-dev):
+#   make -f tests/fuzz/fuzz.mk build/fuzz/lace_fuzzer && build/fuzz/lace_fuzzer build/fuzz/corpus tests/conformance/vectors
+include runtime/engine/engine.mk
+
+FUZZ_C := $(CC) $(LW_CFLAGS) $(LW_HOSTED_FLAGS) $(LW_SANITIZE)
+
+build/fuzz/%.o: tests/fuzz/%.c tests/fuzz/attempt.h $(LW_HEADERS)
+	@mkdir -p $(@D)
+	$(FUZZ_C) -c $< -o $@
+
+build/fuzz/driver: build/fuzz/attempt.o build/fuzz/driver.o $(LW_SANITIZED_OBJECTS)
+	$(FUZZ_C) $^ -o $@.$$$$ && mv $@.$$$$ $@
+
+build/fuzz/replay: build/fuzz/attempt.o build/fuzz/libfuzzer.o build/fuzz/replay.o $(LW_SANITIZED_OBJECTS)
+	$(FUZZ_C) $^ -o $@.$$$$ && mv $@.$$$$ $@
+
+# Everything is compiled anew: coverage needs clang's instrumentation in the engine itself.
+build/fuzz/lace_fuzzer: tests/fuzz/attempt.c tests/fuzz/libfuzzer.c $(LW_SOURCES) $(LW_HEADERS)
+	@mkdir -p $(@D) build/fuzz/corpus
+	clang $(LW_CFLAGS) $(LW_HOSTED_FLAGS) $(LW_SANITIZE) -fsanitize=fuzzer $(filter %.c,$^) -o $@
