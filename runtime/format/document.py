@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lacewing.format import description as d
@@ -13,7 +14,7 @@ DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "format.md"
 _MARKERS = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 

@@ -236,7 +236,7 @@ def _resize_bomb(copies: int) -> bytes:
     model.ops = [Op("layout", "", [0], 2)]
     large, small = (1, 4, 8192, 8192), (1, 4, 1, 1)
     zeros = {"row_low": np.zeros(8192, np.uint16), "col_low": np.zeros(8192, np.uint16)}
-    window = {"kernel_h": 1, "kernel_w": 1, "stride_h": 8192, "stride_w": 8192}
+    window: dict[str, float | int] = {"kernel_h": 1, "kernel_w": 1, "stride_h": 8192, "stride_w": 8192}
     pads = {f"pad_{side}": 0 for side in ("top", "left", "bottom", "right")}
     grown_up = []
     for _ in range(copies):

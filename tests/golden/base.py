@@ -6,6 +6,7 @@ input f32 [1,3,5,5] -> quantize -> conv 3x3 bitmask 4x4 -> resize bilinear -> ta
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from lacewing.format import Model, Op, Tensor
 from lacewing.format.description import ENCODINGS, RESIZE_MODES
@@ -82,5 +83,6 @@ def _resize() -> Op:
     )
 
 
-def _tables() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    return np.stack([np.minimum(np.arange(128) * (c + 1) // 2, 127) for c in range(5)]).astype(np.uint8)
+def _tables() -> npt.NDArray[np.uint8]:
+    tables = [np.minimum(np.arange(128) * (c + 1) // 2, 127) for c in range(5)]
+    return np.asarray(np.stack(tables), np.uint8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lacewing.format import Model, Op, Tensor
 from lacewing.format.description import ALIGNMENT, HEADER_BYTES, MAX_METADATA_BYTES
@@ -296,7 +298,7 @@ def _costly() -> bytes:
     model = Model(inputs=[0], outputs=[3])
     layouts = ("plain", "quads", "quads", "plain")
     model.tensors = [Tensor(f"t{i}", "u7", layout, dims, 1.0, 0) for i, layout in enumerate(layouts)]
-    window = {"kernel_h": 255, "kernel_w": 255, "stride_h": 1, "stride_w": 1}
+    window: dict[str, float | int] = {"kernel_h": 255, "kernel_w": 255, "stride_h": 1, "stride_w": 1}
     pads = {f"pad_{side}": 127 for side in ("top", "left", "bottom", "right")}
     model.ops = [
         Op("layout", "", [0], 1),
@@ -404,19 +406,22 @@ def _depthwise_model() -> Model:
     quads = ("plain", "quads", "quads", "quads", "plain")
     sizes = ((6, 6), (6, 6), (4, 4), (2, 2), (2, 2))
     model.tensors = [Tensor(f"t{i}", "u7", quads[i], (1, 3, *sizes[i]), 0.5, 3) for i in range(5)]
-    window = {"stride_h": 1, "stride_w": 1, "pad_top": 0, "pad_left": 0, "pad_bottom": 0, "pad_right": 0}
+    window: dict[str, float | int] = {
+        "stride_h": 1,
+        "stride_w": 1,
+        "pad_top": 0,
+        "pad_left": 0,
+        "pad_bottom": 0,
+        "pad_right": 0,
+    }
     window |= {"kernel_h": 3, "kernel_w": 3, "clamp_min": 0, "clamp_max": 127}
     channels = np.arange(4) < 3
-    data = {
-        "weights": np.where(channels, 7, 0)
-        .repeat(9)
-        .reshape(4, 9)
-        .T.reshape(1, 9, 4)
-        .astype(np.int8, order="C"),
+    data: dict[str, npt.NDArray[Any]] = {
+        "weights": np.tile(np.where(channels, 7, 0), (1, 9, 1)).astype(np.int8),
         "bias": np.where(channels, -189, 0).astype(np.int32),
         "scale": np.where(channels, 0.125, 0).astype(np.float32),
     }
-    pool = {"multipliers": np.array([0.125], np.float32)}
+    pool: dict[str, npt.NDArray[Any]] = {"multipliers": np.array([0.125], np.float32)}
     model.ops = [
         Op("layout", "pack", [0], 1),
         Op("depthwise", "filter", [1], 2, window | {"dilation_h": 1, "dilation_w": 1}, data),

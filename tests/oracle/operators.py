@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
 from lacewing.format import Op, Tensor
 from lacewing.format.description import ENCODINGS, OPERATORS, QUAD, RESIZE_MODES
-
 from tests.oracle.arithmetic import Array, Integers, f32, plus, requantize, rne, softmax, times
 
 Function = Callable[[Op, list[Tensor], Tensor, list[Array]], Array]
@@ -145,7 +145,8 @@ def avg_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array])
     multipliers = op.data["multipliers"]
     multiplier = np.asarray(multipliers[0] if len(multipliers) == 1 else multipliers[count - 1])
     low, high = _integer(op, "clamp_min"), _integer(op, "clamp_max")
-    return requantize(acc, multiplier, result.zero_point, low, high)[None]
+    pooled: Array = requantize(acc, multiplier, result.zero_point, low, high)
+    return pooled[None]
 
 
 def max_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> Array:
@@ -170,7 +171,8 @@ def resize(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -
     x = inputs[0][0].astype(np.int64)
     rows, cols = op.data["row_low"].astype(np.int64), op.data["col_low"].astype(np.int64)
     if op.attributes["mode"] == RESIZE_MODES["nearest"]:
-        return x[:, rows][:, :, cols].astype(np.uint8)[None]
+        nearest: Array = x[:, rows][:, :, cols].astype(np.uint8)
+        return nearest[None]
     rows_high, cols_high = op.data["row_high"].astype(np.int64), op.data["col_high"].astype(np.int64)
     wr = op.data["row_weight"].astype(np.int64).reshape(1, -1, 1)
     wc = op.data["col_weight"].astype(np.int64).reshape(1, 1, -1)

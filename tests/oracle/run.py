@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from lacewing.format import Model, Tensor
 
+from lacewing.format import Model, Tensor
 from tests.oracle.arithmetic import Array
 from tests.oracle.operators import FUNCTIONS, NanInput
 
