@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 DAMPING = 0.01  # of the mean input power, added to the moments
-_ROUNDS = 16
+_ROUNDS = 8
 _BATCH_FLOATS = 1 << 25  # inverse moments held at once
 
 
@@ -83,9 +83,9 @@ def _prune_rows(weight: Array, inverse: Array, drops: Array) -> tuple[Array, Mas
         if width == 0:
             continue
         blocks = inv.view(count, k4, QUAD, k4, QUAD)[:, index, :, index, :].transpose(0, 1)  # [B][K4][4][4]
-        blocks = blocks + torch.eye(QUAD) * (~keep)[..., None, None]  # eliminated ones are all zero
+        blocks = blocks + torch.eye(QUAD) * (~keep)[..., None, None]  # eliminated ones are zero
         split = w.view(count, -1, k4, QUAD).permute(0, 2, 3, 1)  # [B][K4][4][R]
-        scores = (split * torch.linalg.solve(blocks, split)).sum(dim=(2, 3))
+        scores = (split * (_inverse_of_small(blocks) @ split)).sum(dim=(2, 3))
         scores[~keep] = torch.inf
         chosen = torch.topk(scores, width, dim=1, largest=False).indices  # [B][width]
         used = torch.arange(width)[None] < torch.from_numpy(wanted)[:, None]
@@ -103,13 +103,27 @@ def _eliminate(
     rows = torch.gather(inv, 1, columns[..., None].expand(-1, -1, k)) * live[..., None]  # [B][4n][K]
     square = torch.gather(rows, 2, columns[:, None].expand(-1, columns.shape[1], -1)) * live[:, None]
     square = square + torch.diag_embed(1 - live)
-    solved = torch.linalg.solve(square, rows)  # [B][4n][K]
+    solved = torch.bmm(_inverse_of_small(square), rows)  # [B][4n][K]
     at = torch.gather(w, 2, columns[:, None].expand(-1, w.shape[1], -1)) * live[:, None]  # [B][R][4n]
     w.baddbmm_(at, solved, alpha=-1)
     inv.baddbmm_(rows.transpose(1, 2), solved, alpha=-1)
     batch = torch.arange(count)[:, None].expand_as(chosen)[used]
     keep[batch, chosen[used]] = False
-    gone = (~keep).repeat_interleave(QUAD, dim=1)
-    inv.masked_fill_(gone[:, None], 0.0)
-    inv.masked_fill_(gone[:, :, None], 0.0)
-    w.masked_fill_(gone[:, None], 0.0)
+    w.masked_fill_((~keep).repeat_interleave(QUAD, dim=1)[:, None], 0.0)
+
+
+def _inverse_of_small(matrices: torch.Tensor) -> torch.Tensor:
+    """Inverses of symmetric positive definite [..., n, n] by Gauss-Jordan steps over the whole batch.
+
+    A LAPACK call for each of hundreds of thousands of tiny matrices takes far longer.
+    """
+    a = matrices.clone()
+    for i in range(a.shape[-1]):
+        pivot = a[..., i, i].clone()
+        row = a[..., i, :] / pivot[..., None]
+        column = a[..., :, i].clone()
+        a -= column[..., None] * row[..., None, :]
+        a[..., :, i] = -column / pivot[..., None]
+        a[..., i, :] = row
+        a[..., i, i] = 1 / pivot
+    return a

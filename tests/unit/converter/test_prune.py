@@ -1,0 +1,190 @@
+"""Block pruning: exact least squares, budgets, what stays dense and why."""
+
+import numpy as np
+import pytest
+from graphs import conv, residual_network, samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lacewing.converter.errors import OptionError
+from lacewing.converter.ir import Graph
+from lacewing.converter.lowering.blocks import from_blocks, occupied, to_blocks
+from lacewing.converter.options import ConvertOptions, LayerChoice
+from lacewing.converter.quantization.layerwise import run_node, stack
+from lacewing.converter.quantization.plan import LayerPlan
+from lacewing.converter.sparsity import moments, obs
+from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
+from lacewing.converter.sparsity.columns import from_columns, to_columns
+from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.converter.sparsity.repair import masked_least_squares
+
+
+def correlated(k, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(500, k)) @ rng.normal(size=(k, k))
+    return x.T @ x / 500
+
+
+def damped(hessian):
+    return hessian + np.eye(len(hessian)) * obs.DAMPING * np.diag(hessian).mean()
+
+
+def error(weight, target, hessian):
+    difference = weight - target
+    return np.einsum("ok,kl,ol->", difference, hessian, difference)
+
+
+def exact(target, hessian, mask):
+    result = np.zeros_like(target)
+    for row, keep in enumerate(mask):
+        result[row, keep] = np.linalg.solve(hessian[np.ix_(keep, keep)], hessian[keep] @ target[row])
+    return result
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.sampled_from([1, 2, 4, 8]))
+@settings(max_examples=30)
+def test_blocks_and_columns_come_back(o, c, k, rows):
+    weight = np.random.default_rng(o * 100 + c).normal(size=(o, c, k, k))
+    np.testing.assert_array_equal(from_blocks(to_blocks(weight, rows), weight.shape), weight)
+    np.testing.assert_array_equal(from_columns(to_columns(weight), weight.shape), weight)
+
+
+def test_columns_stand_in_the_order_of_the_blocks():
+    weight = np.random.default_rng(0).normal(size=(4, 6, 3, 3))
+    flat = to_columns(weight).reshape(1, 4, -1, 4).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(flat, to_blocks(weight, 4))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 8])
+def test_elimination_is_the_exact_masked_least_squares(rows):
+    hessian = correlated(32)
+    target = np.random.default_rng(1).normal(size=(16, 32))
+    drops = np.arange(16 // rows) % 7
+    weight, keep = obs.prune(target, obs.inverse_moment(hessian), drops, rows)
+    np.testing.assert_array_equal((~keep).sum(axis=1), drops)
+    mask = np.repeat(np.repeat(keep, rows, axis=0), 4, axis=1)
+    assert np.all(weight[~mask] == 0)
+    best = error(exact(target, damped(hessian), mask), target, damped(hessian))
+    assert error(weight, target, damped(hessian)) <= best * 1.01 + 1e-6
+
+
+def test_chosen_blocks_beat_random_ones_and_repair_beats_none():
+    hessian = correlated(64)
+    target = np.random.default_rng(1).normal(size=(8, 64))
+    weight, keep = obs.prune(target, obs.inverse_moment(hessian), np.full(4, 8), 2)
+    mask = np.repeat(np.repeat(keep, 2, axis=0), 4, axis=1)
+    chosen = error(weight, target, hessian)
+    assert chosen < 0.7 * error(target * mask, target, hessian)
+    shuffled = np.random.default_rng(2).permuted(keep, axis=1)
+    random = exact(target, damped(hessian), np.repeat(np.repeat(shuffled, 2, axis=0), 4, axis=1))
+    assert chosen < error(random, target, hessian)
+
+
+def test_conjugate_gradients_reach_the_exact_solution():
+    hessian = damped(correlated(24))
+    rng = np.random.default_rng(0)
+    target, mask = rng.normal(size=(6, 24)), rng.random((6, 24)) < 0.5
+    got = masked_least_squares(target, hessian, mask)
+    best = error(exact(target, hessian, mask), target, hessian)
+    assert np.all(got[~mask] == 0)
+    assert error(got, target, hessian) <= best * 1.05
+
+
+def test_block_score_is_the_error_of_dropping_it():
+    hessian = correlated(16)
+    target = np.random.default_rng(0).normal(size=(4, 16))
+    score = obs.block_scores(target, obs.inverse_moment(hessian), 4)[0, 2]
+    mask = np.ones((4, 16), bool)
+    mask[:, 8:12] = False
+    wanted = error(exact(target, damped(hessian), mask), target, damped(hessian))
+    assert score == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_moments_match_the_convolution(kernel):
+    rng = np.random.default_rng(0)
+    shapes = {"x": (1, 6, 5, 5)}
+    node = conv(rng, shapes, "y", "x", 4, kernel=kernel, pads=(kernel // 2,) * 4, strides=(2, 2))
+    node.weights["bias"][:] = 0
+    graph = Graph("g", ["x"], ["y"], [node], shapes)
+    x = rng.normal(size=(8, 6, 5, 5)).astype(np.float32)
+    seen = moments.collect(node, x, x, rng)
+    y = run_node(graph, node, {"x": x})
+    columns = to_columns(node.weights["weight"])
+    variance = np.einsum("ok,kl,ol->o", columns, seen.hessian, columns)
+    np.testing.assert_allclose(variance, y.var(axis=(0, 2, 3)), rtol=1e-3)
+
+
+def test_pruned_layer_has_the_asked_share_and_repairs_its_output():
+    rng = np.random.default_rng(0)
+    shapes = {"x": (1, 16, 8, 8)}
+    node = conv(rng, shapes, "y", "x", 16)
+    graph = Graph("g", ["x"], ["y"], [node], shapes)
+    mixing = rng.normal(size=(16, 16))
+    x = np.einsum("ncij,cd->ndij", rng.normal(size=(16, 16, 8, 8)), mixing).astype(np.float32)
+    layer = LayerPlan(node.weights["weight"].copy(), node.weights["bias"].astype(np.float64))
+    prune_layer(node, layer, LayerBudget(4, 0.5), x, x, rng)
+    assert layer.keep.mean() == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_array_equal(occupied(layer.weight, 4), layer.keep)
+    wanted = run_node(graph, node, {"x": x})
+    masked = from_blocks(to_blocks(node.weights["weight"], 4) * layer.keep[..., None, None], (16, 16, 3, 3))
+    errors = []
+    for weight in (layer.weight, masked):
+        node.weights["weight"] = weight.astype(np.float32)
+        errors.append(np.square(run_node(graph, node, {"x": x}) - wanted).mean())
+    assert errors[0] < 0.7 * errors[1]
+
+
+def budgets(**kwargs):
+    graph = residual_network()
+    options = ConvertOptions(samples(graph), **kwargs)
+    return plan_budget(graph, options, stack(samples(graph), graph, 8), 0)
+
+
+def test_dense_layers_say_why():
+    found = budgets(sparsity=0.5)
+    assert found["stem"].reason == "first convolution"
+    assert found["dw"].reason == found["grouped"].reason == "grouped or depthwise"
+    assert budgets()["wide"].reason == "no sparsity asked for"
+
+
+@pytest.mark.parametrize("budget", ["global", "uniform"])
+def test_budget_meets_the_overall_share(budget):
+    found = budgets(sparsity=0.5, budget=budget, block="4x4")
+    blocks = {"project": 4 * 4, "wide": 8 * 8 * 9, "logits4": 3 * 8}
+    gone = sum(found[name].share * count for name, count in blocks.items())
+    assert gone / sum(blocks.values()) == pytest.approx(0.5, abs=0.03)
+    assert {found[name].block_rows for name in blocks if found[name].share} == {4}
+
+
+def test_share_that_does_not_pay_stays_dense():
+    found = budgets(sparsity=0.05, budget="uniform")["wide"]
+    assert found.share == 0
+    assert "would not pay" in found.reason
+
+
+def test_layer_choice_overrides_and_unknown_names_are_refused():
+    assert budgets(layers={"wide": LayerChoice("8x4", 0.25)})["wide"] == LayerBudget(8, 0.25)
+    with pytest.raises(OptionError, match="no such layer"):
+        budgets(layers={"wider": LayerChoice("8x4", 0.25)})
+    with pytest.raises(OptionError, match="grouped"):
+        budgets(layers={"dw": LayerChoice("4x4", 0.25)})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sparsity": 1.0},
+        {"sparsity": -0.1},
+        {"sparsity": float("nan")},
+        {"block": "3x4"},
+        {"budget": "fair"},
+        {"ranges": "all"},
+        {"calibration_count": 0},
+        {"layers": {"wide": LayerChoice("4x4", 2.0)}},
+        {"layers": {"wide": LayerChoice("4x5", 0.5)}},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(bad):
+    with pytest.raises(OptionError):
+        ConvertOptions([], **bad)

@@ -1,0 +1,171 @@
+"""Scales, ranges, shared quantization, equalization, bias correction."""
+
+import math
+
+import numpy as np
+import pytest
+from graphs import RELU, conv, residual_network, samples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lacewing.converter.calibration import open_dataset
+from lacewing.converter.errors import CalibrationError, OptionError
+from lacewing.converter.execute import Executor
+from lacewing.converter.ir import Graph, Node
+from lacewing.converter.progress import silent
+from lacewing.converter.quantization.assign import assign
+from lacewing.converter.quantization.collect import collect_statistics
+from lacewing.converter.quantization.equalize import equalize
+from lacewing.converter.quantization.layerwise import sqnr_db, stack, walk
+from lacewing.converter.quantization.parameters import Quantization
+from lacewing.converter.quantization.ranges import RANGES, mse_range
+from lacewing.converter.quantization.statistics import Statistics
+from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
+
+
+def statistics_of(values):
+    statistics = Statistics(values.size)
+    statistics.add(values.astype(np.float32), np.random.default_rng(0))
+    return statistics
+
+
+def calibrated(graph):
+    dataset = open_dataset(samples(graph), {v: graph.shapes[v] for v in graph.inputs})
+    return dataset, collect_statistics(graph, dataset, 0, silent)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_zero_is_always_a_level(a, b):
+    q = Quantization.from_range(min(a, b), max(a, b))
+    assert 0 <= q.zero_point <= 127
+    assert q.scale > 0
+    assert q.simulate(np.zeros(1, np.float32))[0] == 0.0
+    assert np.float32(q.scale) == q.scale
+
+
+@given(st.floats(-50, 0), st.floats(0, 50), st.lists(st.floats(-60, 60, width=32), min_size=1, max_size=20))
+def test_error_inside_the_range_is_at_most_one_step(low, high, values):
+    q = Quantization.from_range(low, high)
+    inside = np.clip(np.array(values, np.float32), *q.range)
+    assert np.all(np.abs(q.simulate(inside) - inside) <= q.scale * 0.5001 + 1e-6)
+
+
+def test_levels_of_infinite_clamps_are_the_ends():
+    q = Quantization.from_range(-1, 1)
+    assert (q.level(-math.inf), q.level(math.inf)) == (0, 127)
+
+
+def test_mse_range_cuts_an_outlier_and_keeps_a_uniform_range():
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(-1, 1, 200000)
+    low, high = mse_range(statistics_of(spread))
+    assert high == pytest.approx(1, abs=0.05)
+    assert low == pytest.approx(-1, abs=0.05)
+    low, high = mse_range(statistics_of(np.append(spread, 8.0)))
+    assert high < 6
+
+
+@pytest.mark.parametrize("name", list(RANGES))
+def test_every_range_lies_inside_what_was_seen(name):
+    values = np.random.default_rng(2).normal(size=5000)
+    low, high = RANGES[name](statistics_of(values))
+    assert values.min() - 1e-6 <= low < high <= values.max() + 1e-6
+
+
+def test_unknown_range_is_refused():
+    graph = residual_network()
+    with pytest.raises(OptionError, match="minmax"):
+        assign(graph, {}, "best")
+
+
+def test_weights_use_the_whole_range_and_never_minus_128():
+    weight = np.random.default_rng(0).normal(size=(6, 5, 3, 3))
+    scales = weight_scales(weight, np.zeros(6), 0.1)
+    levels = quantize_weights(weight, scales)
+    assert levels.min() >= -127
+    assert np.all(np.abs(levels.reshape(6, -1).astype(int)).max(axis=1) == 127)
+    assert np.abs(dequantize_weights(levels, scales) - weight).max() <= scales.max() * 0.501
+
+
+def test_large_bias_on_tiny_weights_still_fits_the_accumulator():
+    scales = weight_scales(np.full((1, 4), 1e-12), np.array([50.0]), 1e-3)
+    assert abs(50.0 / (1e-3 * scales[0])) <= 2**24 + 1
+
+
+def test_values_that_only_move_share_their_quantization():
+    graph = residual_network()
+    _, statistics = calibrated(graph)
+    plan = assign(graph, statistics, "mse")
+    assert plan.values["both"] == plan.values["pool"] == plan.values["grouped"] == plan.values["swish"]
+    assert plan.values["sum"] != plan.values["both"]
+    assert plan.is_float("logits")
+    assert plan.is_float("logits4")
+    assert not plan.is_float("mean")
+
+
+def test_reached_clip_is_the_range():
+    rng = np.random.default_rng(0)
+    shapes = {"x": (1, 4, 8, 8)}
+    node = conv(rng, shapes, "y", "x", 8, clip=(0.0, 1.0))
+    graph = Graph("g", ["x"], ["y"], [node], shapes)
+    _, statistics = calibrated(graph)
+    q = assign(graph, statistics, "minmax").values["y"]
+    assert q.zero_point == 0
+    assert q.range[1] == pytest.approx(1.0)
+
+
+def test_values_that_are_not_finite_are_named():
+    node = Node("unary", "root", ["x"], "y", {"function": "sqrt"})
+    graph = Graph("g", ["x"], ["y"], [node], {"x": (1, 4), "y": (1, 4)})
+    dataset = open_dataset([{"x": -np.ones((1, 4), np.float32)}], {"x": (1, 4)})
+    with pytest.raises(CalibrationError, match="'y' is not finite"):
+        collect_statistics(graph, dataset, 0, silent)
+
+
+def unbalanced_graph():
+    rng = np.random.default_rng(3)
+    shapes = {"x": (1, 4, 8, 8)}
+    nodes = [
+        conv(rng, shapes, "a", "x", 16, clip=RELU),
+        conv(rng, shapes, "b", "a", 16, groups=16, clip=RELU),
+        conv(rng, shapes, "c", "b", 8),
+    ]
+    nodes[0].weights["weight"] *= np.exp(rng.normal(size=(16, 1, 1, 1)) * 2).astype(np.float32)
+    return Graph("g", ["x"], ["c"], nodes, shapes)
+
+
+def test_equalization_keeps_the_function_and_evens_the_ranges():
+    graph = unbalanced_graph()
+    sample = samples(graph)[0]
+    before = Executor(graph).run(sample)["c"]
+    dataset, statistics = calibrated(graph)
+    assert equalize(graph, statistics)
+    np.testing.assert_allclose(Executor(graph).run(sample)["c"], before, rtol=1e-3, atol=1e-4)
+    after = collect_statistics(graph, dataset, 0, silent)
+    spread = [s["a"].channel_high.max() / np.median(s["a"].channel_high) for s in (statistics, after)]
+    assert spread[1] < spread[0] / 2
+
+
+def test_equalization_leaves_relu6_alone():
+    graph = unbalanced_graph()
+    for node in graph.nodes[:2]:
+        node.attrs["clip"] = (0.0, 6.0)
+    _, statistics = calibrated(graph)
+    assert not equalize(graph, statistics)
+
+
+def test_bias_correction_removes_the_mean_error():
+    graph = unbalanced_graph()
+    dataset, statistics = calibrated(graph)
+    inputs = stack(dataset, graph, 8)
+    errors = {}
+    for correct in (False, True):
+        plan = assign(graph, statistics, "mse")
+        plan.layers["c"].bias += 0.3
+        errors[correct] = walk(graph, plan, inputs, lambda *_: None, silent, correct)["c"]
+    assert errors[True] > errors[False] + 3
+
+
+def test_sqnr():
+    assert sqnr_db(np.ones(4), np.ones(4)) == math.inf
+    assert sqnr_db(np.ones(4), np.full(4, 0.9)) == pytest.approx(20)
