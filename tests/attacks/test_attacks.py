@@ -137,9 +137,8 @@ def test_terminal_escape(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     path.write_bytes(with_metadata(rb'{"a":"\u001b[2J\u009b","\u0007":1}'))
     main(["inspect", str(path)])
     printed = capfd.readouterr()
-    assert not {"\x1b[2J", "\x07", "\x9b"} & {
-        c for c in ("\x1b[2J", "\x07", "\x9b") if c in printed.out + printed.err
-    }
+    assert "layout" in printed.out  # it did list the operators
+    assert not any(control in printed.out + printed.err for control in ("\x1b[2J", "\x07", "\x9b"))
 
 
 def test_lone_surrogate() -> None:
