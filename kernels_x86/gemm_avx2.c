@@ -20,10 +20,10 @@ LW_INLINE LW_TARGET lw_vector widen(lw_vector products) {
 }
 
 LW_INLINE LW_TARGET lw_vector dot(lw_vector sum, lw_vector q, lw_vector w) {
-  return vector_add(sum, widen(_mm256_maddubs_epi16(q, w)));
+  return _mm256_add_epi32(sum, widen(_mm256_maddubs_epi16(q, w)));
 }
 LW_INLINE LW_TARGET lw_vector dot_pair(lw_vector sum, lw_vector q0, lw_vector w0, lw_vector q1, lw_vector w1) {
-  return vector_add(sum, widen(_mm256_add_epi16(_mm256_maddubs_epi16(q0, w0), _mm256_maddubs_epi16(q1, w1))));
+  return _mm256_add_epi32(sum, widen(_mm256_add_epi16(_mm256_maddubs_epi16(q0, w0), _mm256_maddubs_epi16(q1, w1))));
 }
 
 #define LW_PAIR_ALWAYS_SAFE 0

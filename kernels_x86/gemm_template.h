@@ -8,6 +8,16 @@
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
+// Emulated vectors are dozens of statements each: inlined and unrolled, they take a compiler half an hour.
+#ifdef LW_EMULATE_SIMD
+#define LW_TEMPLATE static __attribute__((noinline)) LW_TARGET
+#define LW_UNROLL(n)
+#else
+#define LW_TEMPLATE LW_INLINE LW_TARGET
+#define LW_PRAGMA(text) _Pragma(#text)
+#define LW_UNROLL(n) LW_PRAGMA(GCC unroll n)
+#endif
+
 #define MAX_SUMS 16            // registers of sums in a micro tile
 #define MAX_VECTORS 8          // registers of pixels in a micro tile
 #define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
@@ -23,18 +33,18 @@ typedef struct {
   uint32_t count;         // kept blocks
 } block_list;
 
-LW_INLINE LW_TARGET const uint8_t *line_of(const block_list *b, size_t i, const int sparse) {
+LW_TEMPLATE const uint8_t *line_of(const block_list *b, size_t i, const int sparse) {
   return b->tile + (sparse ? b->index[i] : i) * b->tile_stride;
 }
 
-LW_INLINE LW_TARGET void add_block(const block_list *b, size_t i, lw_vector *sum, const int rows, const int channels,
-                                   const int vectors, const int sparse) {
+LW_TEMPLATE void add_block(const block_list *b, size_t i, lw_vector *sum, const int rows, const int channels,
+                           const int vectors, const int sparse) {
   const uint8_t *line = line_of(b, i, sparse);
   const int8_t *w = b->weights + i * (size_t)rows * LW_QUAD;
-#pragma GCC unroll 8
+  LW_UNROLL(8)
   for (int v = 0; v < vectors; v++) {
     const lw_vector q = vector_load(line + (size_t)v * sizeof(lw_vector));
-#pragma GCC unroll 4
+    LW_UNROLL(4)
     for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot(sum[c * vectors + v], q, vector_weights(w + c * 4));
   }
 }
@@ -45,48 +55,48 @@ typedef struct {
   const uint8_t *line0, *line1;
 } block_pair;
 
-LW_INLINE LW_TARGET block_pair pair_at(const block_list *b, size_t i, const int rows, const int sparse) {
+LW_TEMPLATE block_pair pair_at(const block_list *b, size_t i, const int rows, const int sparse) {
   return (block_pair){b->weights + i * (size_t)rows * LW_QUAD, line_of(b, i, sparse), line_of(b, i + 1, sparse)};
 }
 
 // Either the pixels' registers are loaded once and the weights pass by, or the other way round: what is fewer stays.
-LW_INLINE LW_TARGET void add_block_pair(const block_pair *p, lw_vector *sum, const int rows, const int channels,
-                                        const int vectors) {
+LW_TEMPLATE void add_block_pair(const block_pair *p, lw_vector *sum, const int rows, const int channels,
+                                const int vectors) {
   const uint8_t *line0 = p->line0, *line1 = p->line1;
   const int8_t *w0 = p->weights, *w1 = w0 + rows * (int)LW_QUAD;
   if (channels >= vectors) {
     lw_vector q0[4], q1[4];
-#pragma GCC unroll 4
+    LW_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
       q0[v] = vector_load(line0 + (size_t)v * sizeof(lw_vector));
       q1[v] = vector_load(line1 + (size_t)v * sizeof(lw_vector));
     }
-#pragma GCC unroll 4
+    LW_UNROLL(4)
     for (int c = 0; c < channels; c++) {
       const lw_vector x0 = vector_weights(w0 + c * 4), x1 = vector_weights(w1 + c * 4);
-#pragma GCC unroll 4
+      LW_UNROLL(4)
       for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1);
     }
   } else {
     lw_vector x0[4], x1[4];
-#pragma GCC unroll 4
+    LW_UNROLL(4)
     for (int c = 0; c < channels; c++) {
       x0[c] = vector_weights(w0 + c * 4);
       x1[c] = vector_weights(w1 + c * 4);
     }
-#pragma GCC unroll 8
+    LW_UNROLL(8)
     for (int v = 0; v < vectors; v++) {
       const lw_vector q0 = vector_load(line0 + (size_t)v * sizeof(lw_vector));
       const lw_vector q1 = vector_load(line1 + (size_t)v * sizeof(lw_vector));
-#pragma GCC unroll 4
+      LW_UNROLL(4)
       for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c]);
     }
   }
 }
 
 // The next pair's addresses are computed while this one multiplies: they hang on two loads in a row.
-LW_INLINE LW_TARGET void add_block_pairs(const block_list *b, const uint16_t *order, uint32_t count, lw_vector *sum,
-                                         const int rows, const int channels, const int vectors, const int sparse) {
+LW_TEMPLATE void add_block_pairs(const block_list *b, const uint16_t *order, uint32_t count, lw_vector *sum,
+                                 const int rows, const int channels, const int vectors, const int sparse) {
   if (count == 0) return;
   block_pair pair = pair_at(b, *order, rows, sparse);
   for (const uint16_t *last = order + count - 1; order != last;) {
@@ -98,9 +108,9 @@ LW_INLINE LW_TARGET void add_block_pairs(const block_list *b, const uint16_t *or
 }
 
 // Sums of `channels` channels of one row of blocks.
-LW_INLINE LW_TARGET void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
-                                        lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
-                                        const int vectors, const int sparse) {
+LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                                lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
+                                const int vectors, const int sparse) {
   const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
   block_list b;
   b.tile = a->tile + (size_t)pixel * LW_QUAD;
@@ -111,7 +121,7 @@ LW_INLINE LW_TARGET void accumulate_row(const lw_gemm_args *a, uint32_t channel,
   LW_ONE_REGISTER(b.tile);
   LW_ONE_REGISTER(b.weights);
   LW_ONE_REGISTER(b.index);
-#pragma GCC unroll 16
+  LW_UNROLL(16)
   for (int s = 0; s < channels * vectors; s++) sum[s] = vector_i32(a->bias[channel + (uint32_t)(s / vectors)]);
 #if LW_PAIR_ALWAYS_SAFE
   uint32_t i = 0;
@@ -128,11 +138,11 @@ LW_INLINE LW_TARGET void accumulate_row(const lw_gemm_args *a, uint32_t channel,
 #endif
 }
 
-LW_INLINE LW_TARGET void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
-                                   const lw_vector *sum /* [4][vectors] */, const float *scale /* [4] */,
-                                   const vector_requant *to, const int vectors) {
+LW_TEMPLATE void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
+                           const lw_vector *sum /* [4][vectors] */, const float *scale /* [4] */,
+                           const vector_requant *to, const int vectors) {
   uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
-#pragma GCC unroll 8
+  LW_UNROLL(8)
   for (int v = 0; v < vectors; v++) {
     const lw_vector c0 = vector_rounded(sum[v], scale[0]);
     const lw_vector c1 = vector_rounded(sum[vectors + v], scale[1]);
@@ -142,11 +152,10 @@ LW_INLINE LW_TARGET void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_
   }
 }
 
-LW_INLINE LW_TARGET void finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
-                                    const lw_vector *sum /* [4][vectors] */, const float *scale /* [4] */,
-                                    const int vectors) {
+LW_TEMPLATE void finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
+                            const lw_vector *sum /* [4][vectors] */, const float *scale /* [4] */, const int vectors) {
   float all[LW_QUAD * MAX_VECTORS * LW_VECTOR_PIXELS];  // [4][vectors of pixels]
-#pragma GCC unroll 32
+  LW_UNROLL(32)
   for (int s = 0; s < (int)LW_QUAD * vectors; s++)
     vector_store_f32(all + (size_t)s * LW_VECTOR_PIXELS, vector_scaled(sum[s], scale[s / vectors]));
   const uint32_t room = (uint32_t)vectors * LW_VECTOR_PIXELS, left = a->pixels - pixel;
@@ -156,9 +165,9 @@ LW_INLINE LW_TARGET void finish_f32(const lw_gemm_args *a, uint32_t quad, uint32
 }
 
 // Blocks lower than a quad: row by row. Rows beyond the last channel do not exist; their channels are padding.
-LW_INLINE LW_TARGET void accumulate_rows(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
-                                         lw_vector *sum /* [4][vectors] */, float *scale /* [4] */, const int rows,
-                                         const int vectors, const int sparse) {
+LW_TEMPLATE void accumulate_rows(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
+                                 lw_vector *sum /* [4][vectors] */, float *scale /* [4] */, const int rows,
+                                 const int vectors, const int sparse) {
   const int channels = rows;
   for (uint32_t c = 0; c < LW_QUAD; c += (uint32_t)channels) {
     const uint32_t channel = quad * LW_QUAD + c;
@@ -167,18 +176,18 @@ LW_INLINE LW_TARGET void accumulate_rows(const lw_gemm_args *a, uint32_t quad, u
       accumulate_row(a, channel, pixel, part, rows, channels, vectors, sparse);
       memcpy(scale + c, a->scale + channel, (size_t)channels * sizeof *scale);
     } else {
-#pragma GCC unroll 16
+      LW_UNROLL(16)
       for (int s = 0; s < channels * vectors; s++) part[s] = vector_i32(0);
       memset(scale + c, 0, (size_t)channels * sizeof *scale);
     }
-#pragma GCC unroll 16
+    LW_UNROLL(16)
     for (int s = 0; s < channels * vectors; s++) sum[(int)c * vectors + s] = part[s];
   }
 }
 
 // One output quad x one micro tile of pixels.
-LW_INLINE LW_TARGET void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
-                                   const int rows, const int vectors, const int sparse) {
+LW_TEMPLATE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
+                           const int rows, const int vectors, const int sparse) {
   lw_vector sum[LW_QUAD * MAX_VECTORS];  // [4][vectors]
   float scale[LW_QUAD];
   if (rows >= (int)LW_QUAD) {
@@ -194,14 +203,14 @@ LW_INLINE LW_TARGET void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_
 }
 
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
-LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
+LW_TEMPLATE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
   const size_t line_bytes = (size_t)step * LW_QUAD * a->k4;
   const size_t steps = LW_CACHE_BYTES / line_bytes;
   return step * (steps ? (uint32_t)steps : 1u);
 }
 
 // rows: R of the blocks; vectors: the most registers of pixels in a micro tile.
-LW_INLINE LW_TARGET void gemm(const lw_gemm_args *a, const int rows, const int vectors, const int sparse) {
+LW_TEMPLATE void gemm(const lw_gemm_args *a, const int rows, const int vectors, const int sparse) {
   const vector_requant to = vector_requant_of(&a->requant);
   const uint32_t chunk = pixels_in_cache(a, (uint32_t)vectors * LW_VECTOR_PIXELS);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {

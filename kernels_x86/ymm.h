@@ -13,7 +13,6 @@ LW_INLINE LW_TARGET lw_vector vector_load(const uint8_t *p) {
 LW_INLINE LW_TARGET void vector_store(uint8_t *p, lw_vector v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
 LW_INLINE LW_TARGET void vector_store_f32(float *p, __m256 v) { _mm256_storeu_ps(p, v); }
 LW_INLINE LW_TARGET lw_vector vector_i32(int32_t x) { return _mm256_set1_epi32(x); }
-LW_INLINE LW_TARGET lw_vector vector_add(lw_vector a, lw_vector b) { return _mm256_add_epi32(a, b); }
 
 // The four weights of one output channel, for every pixel.
 LW_INLINE LW_TARGET lw_vector vector_weights(const int8_t *w /* [4] */) {

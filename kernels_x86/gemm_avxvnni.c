@@ -1,0 +1,25 @@
+// Products for AVX-VNNI: vpdpbusd takes eight pixels' quads against one output channel's four weights, exactly. A micro
+// tile of 4 channels x 24 pixels keeps 12 sums in flight: two instructions per cycle of latency five want ten.
+#include "x86.h"
+
+#define LW_TARGET LW_TARGET_AVXVNNI
+#include "ymm.h"
+
+LW_INLINE LW_TARGET lw_vector dot(lw_vector sum, lw_vector q, lw_vector w) {
+  return _mm256_dpbusd_avx_epi32(sum, q, w);
+}
+LW_INLINE LW_TARGET lw_vector dot_pair(lw_vector sum, lw_vector q0, lw_vector w0, lw_vector q1, lw_vector w1) {
+  return dot(dot(sum, q0, w0), q1, w1);
+}
+
+#define LW_PAIR_ALWAYS_SAFE 1
+#include "gemm_template.h"
+
+LW_TARGET void lw_gemm_sparse_1x4__avxvnni(const void *args) { gemm(args, 1, 8, 1); }
+LW_TARGET void lw_gemm_sparse_2x4__avxvnni(const void *args) { gemm(args, 2, 4, 1); }
+LW_TARGET void lw_gemm_sparse_4x4__avxvnni(const void *args) { gemm(args, 4, 3, 1); }
+LW_TARGET void lw_gemm_sparse_8x4__avxvnni(const void *args) { gemm(args, 8, 3, 1); }
+LW_TARGET void lw_gemm_dense_1x4__avxvnni(const void *args) { gemm(args, 1, 8, 0); }
+LW_TARGET void lw_gemm_dense_2x4__avxvnni(const void *args) { gemm(args, 2, 4, 0); }
+LW_TARGET void lw_gemm_dense_4x4__avxvnni(const void *args) { gemm(args, 4, 3, 0); }
+LW_TARGET void lw_gemm_dense_8x4__avxvnni(const void *args) { gemm(args, 8, 3, 0); }
