@@ -15,6 +15,7 @@ from lacewing.commands.output import print_json, size, table
 from lacewing.converter.calibration import Dataset, Preprocessing, open_dataset
 from lacewing.converter.compare import Comparison, compare
 from lacewing.converter.convert import convert, load_graph
+from lacewing.converter.demo.command import COMMAND as DEMO
 from lacewing.converter.errors import OptionError
 from lacewing.converter.flags import (
     add_preprocessing,
@@ -72,15 +73,15 @@ def run_convert(args: argparse.Namespace) -> int:
     """``lacewing convert``."""
     options = ConvertOptions(
         args.calib,
-        args.calib_count,
-        preprocessing(args, Preprocessing()),
-        input_shapes(args.input_shape),
-        args.ranges,
-        args.sparsity,
-        args.block,
-        args.budget,
-        layer_choices(args.layer),
-        args.seed,
+        calibration_count=args.calib_count,
+        preprocessing=preprocessing(args, Preprocessing()),
+        input_shapes=input_shapes(args.input_shape),
+        ranges=args.ranges,
+        sparsity=args.sparsity,
+        block=args.block,
+        budget=args.budget,
+        layers=layer_choices(args.layer),
+        seed=args.seed,
     )
     if args.report is not None:
         check_writable(args.report)
@@ -147,7 +148,7 @@ def _recorded(metadata: Any) -> Preprocessing:
     if not isinstance(metadata, dict):
         return Preprocessing()
     try:
-        known = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata.items()}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata.items()}
         return Preprocessing(**known)
     except (TypeError, ValueError) as error:
         raise OptionError(
@@ -200,4 +201,5 @@ def _db(value: float | None) -> str:
 COMMANDS: tuple[Command, ...] = (
     Command("convert", "turns an ONNX network into a .lace file", add_convert_arguments, run_convert),
     Command("compare", "compares a .lace file with its float network", add_compare_arguments, run_compare),
+    DEMO,
 )

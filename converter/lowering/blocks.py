@@ -46,7 +46,7 @@ def expand_groups(weight: Array, groups: int) -> Array:
 
 def occupied(weight: Array, block_rows: int) -> Mask:
     """[rows][K4]: blocks that hold a weight that is not zero."""
-    return to_blocks(weight, block_rows).any(axis=(2, 3))
+    return np.asarray(to_blocks(weight, block_rows).any(axis=(2, 3)))
 
 
 def smallest_block_rows(weight: Array) -> int:

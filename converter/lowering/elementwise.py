@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from lacewing.converter.ir import Node
 from lacewing.converter.lowering.builder import Builder, quads_dims
 from lacewing.converter.lowering.clamp import clamp_attributes
 from lacewing.converter.lowering.tables import UNARY, function_table
+
+Array = npt.NDArray[Any]
 
 
 def _in_quads(builder: Builder, *values: str) -> bool:
@@ -58,12 +64,16 @@ def lower_clip(builder: Builder, node: Node) -> None:
 def lower_prelu(builder: Builder, node: Node) -> None:
     """Leaky ReLU with a slope per channel."""
     source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
-    slopes = [float(s) for s in node.weights["slope"].reshape(-1)]
-    _table(
-        builder,
-        node,
-        [function_table(source, target, lambda x, s=s: np.where(x < 0, s * x, x)) for s in slopes],
-    )
+    slopes = node.weights["slope"].reshape(-1).astype(np.float64)
+    _table(builder, node, [function_table(source, target, partial(_leaky, slope)) for slope in slopes])
+
+
+def _leaky(slope: float, x: Array) -> Array:
+    return np.where(x < 0, slope * x, x)
+
+
+def _scaled(scale: float, offset: float, x: Array) -> Array:
+    return x * scale + offset
 
 
 def lower_affine(builder: Builder, node: Node) -> None:
@@ -72,10 +82,10 @@ def lower_affine(builder: Builder, node: Node) -> None:
     scale, offset = (node.weights[k].astype(np.float64).reshape(-1) for k in ("scale", "offset"))
     pairs = np.unique(np.stack(np.broadcast_arrays(scale, offset), axis=1), axis=0)
     pairs = pairs if len(pairs) == 1 else np.stack(np.broadcast_arrays(scale, offset), axis=1)
-    _table(builder, node, [function_table(source, target, lambda x, s=s, o=o: x * s + o) for s, o in pairs])
+    _table(builder, node, [function_table(source, target, partial(_scaled, s, o)) for s, o in pairs])
 
 
-def _table(builder: Builder, node: Node, tables: list[np.ndarray]) -> None:  # type: ignore[type-arg]
+def _table(builder: Builder, node: Node, tables: list[Array]) -> None:
     inputs, output = _operands(builder, node, node.inputs)
     table = np.stack(tables)
     builder.op("table", node.name, inputs, output, {"channels": len(tables)}, {"table": table})

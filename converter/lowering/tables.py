@@ -40,7 +40,8 @@ def function_table(source: Quantization, target: Quantization, function: Callabl
     """[128] u8: level of ``function`` in ``target`` for every level of ``source``."""
     reals = (np.arange(ACTIVATION_MAX + 1, dtype=np.float64) - source.zero_point) * source.scale
     levels = np.rint(function(reals) / target.scale) + target.zero_point
-    return np.clip(levels, 0, ACTIVATION_MAX).astype(np.uint8)
+    clipped: Array = np.clip(levels, 0, ACTIVATION_MAX)
+    return clipped.astype(np.uint8)
 
 
 def rescale_table(source: Quantization, target: Quantization) -> Array:

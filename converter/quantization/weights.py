@@ -29,10 +29,12 @@ def weight_scales(weight: Array, bias: Array, input_scale: float) -> Array:
 def quantize_weights(weight: Array, scales: Array) -> Array:
     """int8 in [-127, 127], the shape of ``weight``; scales [O]."""
     per_channel = scales.reshape(-1, *([1] * (weight.ndim - 1)))
-    return np.clip(np.rint(weight / per_channel), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+    levels: Array = np.clip(np.rint(weight / per_channel), -WEIGHT_MAX, WEIGHT_MAX)
+    return levels.astype(np.int8)
 
 
 def dequantize_weights(levels: Array, scales: Array) -> Array:
     """float32 weights that the int8 ``levels`` stand for."""
     per_channel = scales.reshape(-1, *([1] * (levels.ndim - 1)))
-    return (levels.astype(np.float64) * per_channel).astype(np.float32)
+    reals: Array = levels.astype(np.float64) * per_channel
+    return reals.astype(np.float32)

@@ -41,7 +41,8 @@ def collect(node: Node, current: Array, reference: Array, generator: np.random.G
 
 
 def _centred(columns: Array) -> Array:
-    return columns - columns.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean: Array = columns.mean(axis=0, dtype=np.float64)
+    return np.asarray(columns - mean.astype(np.float32))
 
 
 def _positions(
