@@ -15,7 +15,6 @@ from lacewing.commands.output import print_json, size, table
 from lacewing.converter.calibration import Dataset, Preprocessing, open_dataset
 from lacewing.converter.compare import Comparison, compare
 from lacewing.converter.convert import convert, load_graph
-from lacewing.converter.demo.command import COMMAND as DEMO
 from lacewing.converter.errors import OptionError
 from lacewing.converter.flags import (
     add_preprocessing,
@@ -201,5 +200,4 @@ def _db(value: float | None) -> str:
 COMMANDS: tuple[Command, ...] = (
     Command("convert", "turns an ONNX network into a .lace file", add_convert_arguments, run_convert),
     Command("compare", "compares a .lace file with its float network", add_compare_arguments, run_compare),
-    DEMO,
 )
