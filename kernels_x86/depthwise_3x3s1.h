@@ -1,5 +1,6 @@
-// Depthwise 3x3, stride 1, two output rows at a time: four input rows are interleaved once, and each output row sees
-// them through its own weights, (w0, w1, w2, 0) and (0, w0, w1, w2). Include after defining
+// Depthwise 3x3, stride 1, two output rows at a time: input rows 0, 2, 1, 3 are interleaved once in this order, and
+// each output row sees them through its own weights, (w0, w2, w1, 0) and (0, w1, w0, w2). So the middle row of weights,
+// mostly the heaviest, shares its i16 lane with no other. Include after defining
 //   LW_TARGET      the function attribute
 //   LW_DOT(s,u,w)  s + the four-tap dot products, where the machine has one; else undefined
 //   LW_KERNEL      the name of the kernel
@@ -22,11 +23,11 @@ LW_INLINE LW_TARGET void load_weights(const int8_t *w, __m256i first[3]) {
   const __m128i row1 = _mm_loadu_si128((const __m128i *)(const void *)(w + 12));
   const __m128i row2 = _mm_srli_si128(_mm_loadu_si128((const __m128i *)(const void *)(w + 20)), 4);
   const __m128i none = _mm_setzero_si128();
-  const __m128i low01 = _mm_unpacklo_epi8(row0, row1), high01 = _mm_unpackhi_epi8(row0, row1);
-  const __m128i low2 = _mm_unpacklo_epi8(row2, none), high2 = _mm_unpackhi_epi8(row2, none);
-  first[0] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi16(low01, low2));
-  first[1] = _mm256_broadcastsi128_si256(_mm_unpackhi_epi16(low01, low2));
-  first[2] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi16(high01, high2));
+  const __m128i low02 = _mm_unpacklo_epi8(row0, row2), high02 = _mm_unpackhi_epi8(row0, row2);
+  const __m128i low1 = _mm_unpacklo_epi8(row1, none), high1 = _mm_unpackhi_epi8(row1, none);
+  first[0] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi16(low02, low1));
+  first[1] = _mm256_broadcastsi128_si256(_mm_unpackhi_epi16(low02, low1));
+  first[2] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi16(high02, high1));
 }
 
 LW_INLINE LW_TARGET __m256i dot_3(const __m256i *v /* [3] */, const __m256i *w /* [3] */, __m256i bias,
@@ -64,8 +65,8 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
     const size_t at = (size_t)x * LW_QUAD;
     const uint8_t *row0 = lines + at, *row1 = row0 + line_stride, *row2 = row1 + line_stride, *row3 = last + at;
     __m256i v[6];  // pixels i and i + 4
-    lw_interleave(lw_load(row0), lw_load(row1), lw_load(row2), lw_load(row3), 4, v);
-    lw_interleave(lw_load(row0 + 16), lw_load(row1 + 16), lw_load(row2 + 16), lw_load(row3 + 16), 2, v + 4);
+    lw_interleave(lw_load(row0), lw_load(row2), lw_load(row1), lw_load(row3), 4, v);
+    lw_interleave(lw_load(row0 + 16), lw_load(row2 + 16), lw_load(row1 + 16), lw_load(row3 + 16), 2, v + 4);
     lw_store_pixels(output + at, pixels_of_row(v, f->weights[0], &out, chain), output_width);
     if (rows == 2)
       lw_store_pixels(output + (size_t)output_width * LW_QUAD + at, pixels_of_row(v, f->weights[1], &out, chain),
@@ -89,17 +90,13 @@ LW_COMPUTE(compute_safe, LW_CHAIN_ALL)
 LW_COMPUTE(compute_outer, LW_CHAIN_OUTER)
 LW_COMPUTE(compute_any, LW_CHAIN_NONE)
 
-LW_INLINE LW_TARGET lw_line_rows choose_chain(const __m256i weights[2][3]) {
-  lw_line_rows best = compute_safe;
-  for (int r = 0; r < 2; r++) {
-    const __m256i *w = weights[r];
-    const __m256i most = _mm256_adds_epi16(lw_most(w[0]), lw_most(w[2]));
-    const __m256i least = _mm256_adds_epi16(lw_least(w[0]), lw_least(w[2]));
-    if (!lw_fits_i16(most, least)) return compute_any;
-    if (!lw_fits_i16(_mm256_adds_epi16(most, lw_most(w[1])), _mm256_adds_epi16(least, lw_least(w[1]))))
-      best = compute_outer;
-  }
-  return best;
+// The second output row has the same sums in the other lanes, so the first row's weights decide for both.
+LW_INLINE LW_TARGET lw_line_rows choose_chain(const __m256i w[3]) {
+  const __m256i most = _mm256_adds_epi16(lw_most(w[0]), lw_most(w[2]));
+  const __m256i least = _mm256_adds_epi16(lw_least(w[0]), lw_least(w[2]));
+  if (!lw_fits_i16(most, least)) return compute_any;
+  const int all = lw_fits_i16(_mm256_adds_epi16(most, lw_most(w[1])), _mm256_adds_epi16(least, lw_least(w[1])));
+  return all ? compute_safe : compute_outer;
 }
 #endif
 
@@ -107,11 +104,14 @@ LW_TARGET void LW_KERNEL(const void *args) {
   const lw_depthwise_args *a = args;
   lw_filter_3x3 f;
   load_weights(a->weights, f.weights[0]);
-  for (int i = 0; i < 3; i++) f.weights[1][i] = _mm256_slli_epi32(f.weights[0][i], 8);
+  const __m256i order = _mm256_set1_epi32(0x01000203);  // of each channel's weights: (w0, w2, w1, 0) to (0, w1, w0, w2)
+  const __m256i channels =
+      _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404, 0x08080808, 0x0C0C0C0C);
+  for (int i = 0; i < 3; i++) f.weights[1][i] = _mm256_shuffle_epi8(f.weights[0][i], _mm256_or_si256(order, channels));
   f.output = lw_output_step_of(a);
 #ifdef LW_DOT
   lw_depthwise_lines(a, 2, compute_safe, &f);
 #else
-  lw_depthwise_lines(a, 2, choose_chain((const __m256i(*)[3])f.weights), &f);
+  lw_depthwise_lines(a, 2, choose_chain(f.weights[0]), &f);
 #endif
 }

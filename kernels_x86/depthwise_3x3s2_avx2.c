@@ -1,12 +1,13 @@
 // Depthwise 3x3, stride 2, AVX2.
 //
 // Neighbouring input pixels 2x and 2x + 1 are the two taps of one maddubs, so a byte shuffle per row brings the first
-// two columns of taps; the third column joins two rows in one pair. Five pairs of taps make two i16 sums: one row
-// alone, the other two rows together. The row that stands alone is chosen so that both fit; a filter without one is
-// widened pair by pair.
+// two columns of taps; the third column joins two rows in one pair. Of the five pairs of taps, the last holds one tap
+// only: the row that it belongs to is chosen so that all its three taps add up in i16, which hardly ever fails. Where
+// the other two rows fit as well, two sums are joined; else four, or five for a filter without such a row.
 //
-// Floor on four vector pipes, per 32 output bytes: 10 maddubs, 6 adds, 10 shuffles, 2 blends, 16 to widen and join (or
-// 28), 12 conversions and multiplies, 7 packs and clamps: 61 operations (73), 15 cycles, 2.1 outputs a cycle.
+// Floor on four vector pipes, per 32 output bytes: 10 maddubs, 10 shuffles, 2 blends, 12 conversions and multiplies, 7
+// packs and clamps, and 18, 26 or 36 to join the pairs: 59, 67 or 77 operations, 15 to 19 cycles, 2.1 to 1.7 outputs a
+// cycle.
 #include "depthwise.h"
 
 void lw_depthwise_3x3s2__avx2(const void *args);
@@ -28,8 +29,14 @@ LW_INLINE LW_TARGET_AVX2 __m256i tap_pair(const int8_t *w0 /* [4] */, const int8
   return _mm256_broadcastq_epi64(_mm_unpacklo_epi8(four_weights(w0), four_weights(w1)));
 }
 
-// 1 if both i16 sums fit with row `alone` by itself.
-LW_INLINE LW_TARGET_AVX2 int load_weights(const int8_t *w /* [9][4] */, uint32_t alone, lw_filter_3x3s2 *f) {
+typedef enum {
+  JOIN_NONE,   // five pairs, widened one by one
+  JOIN_ALONE,  // the row that stands alone adds up in i16
+  JOIN_BOTH    // and so do the other two
+} join;
+
+// The weights with row `alone` by itself, and what then fits.
+LW_INLINE LW_TARGET_AVX2 join load_weights(const int8_t *w /* [9][4] */, uint32_t alone, lw_filter_3x3s2 *f) {
   static const int8_t none[LW_QUAD] = {0};
   f->alone = alone;
   f->a = alone == 0 ? 1 : 0;
@@ -40,12 +47,14 @@ LW_INLINE LW_TARGET_AVX2 int load_weights(const int8_t *w /* [9][4] */, uint32_t
   f->pair_alone = tap_pair(c, c + 4);
   f->third_ab = tap_pair(a + 8, b + 8);
   f->third_alone = tap_pair(c + 8, none);
+  if (!lw_fits_i16(_mm256_adds_epi16(lw_most(f->pair_alone), lw_most(f->third_alone)),
+                   _mm256_adds_epi16(lw_least(f->pair_alone), lw_least(f->third_alone))))
+    return JOIN_NONE;
   const __m256i most =
       _mm256_adds_epi16(_mm256_adds_epi16(lw_most(f->pair_a), lw_most(f->pair_b)), lw_most(f->third_ab));
   const __m256i least =
       _mm256_adds_epi16(_mm256_adds_epi16(lw_least(f->pair_a), lw_least(f->pair_b)), lw_least(f->third_ab));
-  return lw_fits_i16(most, least) && lw_fits_i16(_mm256_adds_epi16(lw_most(f->pair_alone), lw_most(f->third_alone)),
-                                                 _mm256_adds_epi16(lw_least(f->pair_alone), lw_least(f->third_alone)));
+  return lw_fits_i16(most, least) ? JOIN_BOTH : JOIN_ALONE;
 }
 
 // sum += a + b, both [4 pixels][4 channels] i16; sum[0]: pixels 0 and 2, sum[1]: pixels 1 and 3, i32.
@@ -57,7 +66,7 @@ LW_INLINE LW_TARGET_AVX2 void widen(__m256i a, __m256i b, __m256i sum[2]) {
 
 // Four output pixels; the rows point to the first column of the first pixel's window.
 LW_INLINE LW_TARGET_AVX2 void four_pixels(const lw_filter_3x3s2 *f, const uint8_t *a, const uint8_t *b,
-                                          const uint8_t *alone, int fits, __m256i sum[2]) {
+                                          const uint8_t *alone, join fits, __m256i sum[2]) {
   const __m256i pairs = _mm256_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15,  //
                                          0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
   const __m256i third = _mm256_blend_epi32(lw_load(a + 8), lw_load(b + 4), 0xAA);
@@ -67,17 +76,18 @@ LW_INLINE LW_TARGET_AVX2 void four_pixels(const lw_filter_3x3s2 *f, const uint8_
   const __m256i from_alone = _mm256_maddubs_epi16(_mm256_shuffle_epi8(lw_load(alone), pairs), f->pair_alone);
   const __m256i from_last = _mm256_maddubs_epi16(_mm256_shuffle_epi8(lw_load(alone + 8), pairs), f->third_alone);
   sum[0] = sum[1] = f->output.bias;
-  if (fits) {
-    widen(_mm256_add_epi16(_mm256_add_epi16(from_a, from_b), from_third), _mm256_add_epi16(from_alone, from_last), sum);
-  } else {
-    widen(from_a, from_b, sum);
-    widen(from_third, from_alone, sum);
-    widen(from_last, _mm256_setzero_si256(), sum);
+  const __m256i alone_sum = _mm256_add_epi16(from_alone, from_last);
+  if (fits == JOIN_BOTH) {
+    widen(_mm256_add_epi16(_mm256_add_epi16(from_a, from_b), from_third), alone_sum, sum);
+    return;
   }
+  widen(from_a, from_b, sum);
+  widen(from_third, fits == JOIN_ALONE ? alone_sum : from_alone, sum);
+  if (fits == JOIN_NONE) widen(from_last, _mm256_setzero_si256(), sum);
 }
 
 LW_INLINE LW_TARGET_AVX2 void compute_row(const lw_filter_3x3s2 *f, const uint8_t *lines, size_t line_stride,
-                                          uint8_t *output, uint32_t output_width, int fits) {
+                                          uint8_t *output, uint32_t output_width, join fits) {
   const lw_output_step out = f->output;
   const uint8_t *a = lines + f->a * line_stride, *b = lines + f->b * line_stride, *c = lines + f->alone * line_stride;
   for (uint32_t x = 0;;) {
@@ -92,22 +102,23 @@ LW_INLINE LW_TARGET_AVX2 void compute_row(const lw_filter_3x3s2 *f, const uint8_
   }
 }
 
-static LW_TARGET_AVX2 void compute_fitting(const void *filter, const uint8_t *lines, size_t line_stride,
-                                           uint8_t *output, uint32_t output_width, uint32_t rows) {
-  (void)rows;
-  compute_row(filter, lines, line_stride, output, output_width, 1);
-}
-static LW_TARGET_AVX2 void compute_any(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                                       uint32_t output_width, uint32_t rows) {
-  (void)rows;
-  compute_row(filter, lines, line_stride, output, output_width, 0);
-}
+#define COMPUTE(name, fits)                                                                                      \
+  static LW_TARGET_AVX2 void name(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output, \
+                                  uint32_t output_width, uint32_t rows) {                                        \
+    (void)rows;                                                                                                  \
+    compute_row(filter, lines, line_stride, output, output_width, fits);                                         \
+  }
+COMPUTE(compute_any, JOIN_NONE)
+COMPUTE(compute_alone, JOIN_ALONE)
+COMPUTE(compute_both, JOIN_BOTH)
 
 LW_TARGET_AVX2 void lw_depthwise_3x3s2__avx2(const void *args) {
+  static const lw_line_rows compute[] = {compute_any, compute_alone, compute_both};
   const lw_depthwise_args *a = args;
   lw_filter_3x3s2 f;
   f.output = lw_output_step_of(a);
-  const int fits =
-      load_weights(a->weights, 1, &f) || load_weights(a->weights, 0, &f) || load_weights(a->weights, 2, &f);
-  lw_depthwise_lines(a, 1, fits ? compute_fitting : compute_any, &f);
+  join fits = load_weights(a->weights, 1, &f);
+  if (fits == JOIN_NONE) fits = load_weights(a->weights, 0, &f);
+  if (fits == JOIN_NONE) fits = load_weights(a->weights, 2, &f);
+  lw_depthwise_lines(a, 1, compute[fits], &f);
 }

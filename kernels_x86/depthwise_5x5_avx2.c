@@ -1,8 +1,8 @@
 // Depthwise 5x5, strides 1 and 2, AVX2.
 //
 // Floor on four vector pipes, per 32 output bytes: stride 1, 32 maddubs, 24 adds, 8 madd and 8 adds for the taps, 19 to
-// requantize, 16 unpacks: 107 operations, 27 cycles, 1.2 outputs a cycle. Filters that do not fit i16: 131. Stride 2 has
-// one row's outputs per interleave: 29 unpacks and 40 shuffles instead of 16.
+// requantize, 16 unpacks: 107 operations, 27 cycles, 1.2 outputs a cycle. Filters that do not fit i16: 131. Stride 2
+// has one row's outputs per interleave: 29 unpacks and 40 shuffles instead of 16.
 #include "x86.h"
 
 #define LW_TARGET LW_TARGET_AVX2

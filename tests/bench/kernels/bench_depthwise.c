@@ -1,6 +1,6 @@
 // How fast the depthwise kernels of the kernel list are, on the shapes of MobileNet and EfficientNet.
 //
-//   gcc -O2 -std=gnu11 -ffp-contract=off -Iruntime/engine/include -Iruntime/engine/src -o build/bench_depthwise
+//   gcc -O3 -std=gnu11 -ffp-contract=off -Iruntime/engine/include -Iruntime/engine/src -o build/bench_depthwise
 //       tests/bench/kernels/bench_depthwise.c kernels_x86/depthwise_*.c runtime/engine/reference/depthwise.c
 //   build/bench_depthwise
 //
