@@ -60,10 +60,15 @@ def options() -> dict[str, Any]:
         "-std=c11",
         "-ffp-contract=off",
         "-fvisibility=hidden",
+        "-fno-asynchronous-unwind-tables",
         "-pthread",
         "-D_POSIX_C_SOURCE=200809L",
     ]
-    strip = ["-pthread"] if sys.platform == "darwin" else ["-pthread", "-Wl,-s"]
+    strip = (
+        ["-pthread"]
+        if sys.platform == "darwin"
+        else ["-pthread", "-Wl,-s,--build-id=none,-z,noseparate-code"]
+    )
     return {"extra_compile_args": flags, "extra_link_args": strip}
 
 
