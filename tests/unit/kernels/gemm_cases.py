@@ -184,8 +184,8 @@ def make_gemm(
         padded[:channels] = values
         return Buffer(padded.nbytes, padded)
 
-    order, pairs = w.pairing()
     wants_pairs = kernel.family == "GEMM" and kernel.tier == "AVX2"
+    order, pairs = w.pairing() if wants_pairs else (np.zeros(0, np.uint16), np.zeros(0, np.uint16))
     buffers = {
         "tile": Buffer(tile.size, tile),
         "weights": Buffer(w.blocks.nbytes, w.blocks),
