@@ -26,7 +26,6 @@ LW_INLINE LW_TARGET lw_vector dot_pair(lw_vector sum, lw_vector q0, lw_vector w0
   return _mm256_add_epi32(sum, widen(_mm256_add_epi16(_mm256_maddubs_epi16(q0, w0), _mm256_maddubs_epi16(q1, w1))));
 }
 
-#define LW_PAIR_ALWAYS_SAFE 0
 #include "gemm_template.h"
 
 LW_TARGET void lw_gemm_sparse_1x4__avx2(const void *args) { gemm(args, 1, 4, 1); }

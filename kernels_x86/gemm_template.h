@@ -1,10 +1,12 @@
 // The block-sparse product, one text for every x86 tier. Include after a vector header (ymm.h, zmm.h) and after
-//   dot(sum, q, w)                    sum[p] += the four products of pixel p's quad with the four weights
-//   dot_pair(sum, q0, w0, q1, w1)     the same for two blocks; where LW_PAIR_ALWAYS_SAFE is 0, two that the plan paired
+//   dot(sum, q, w)                  sum[p] += the four products of pixel p's quad with the four weights
+// and one of
+//   LW_EXACT_DOT                    dot is one instruction
+//   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of
 // pixels; its sums stay in registers while the row's kept blocks stream by. The functions below are inlined with
-// constants for channels, vectors, sparse and pairs.
+// constants for rows, channels, vectors and sparse.
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
@@ -48,6 +50,29 @@ LW_TEMPLATE void add_block(const block_list *b, size_t i, lw_vector *sum, const 
     for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot(sum[c * vectors + v], q, vector_weights(w + c * 4));
   }
 }
+
+#ifdef LW_EXACT_DOT
+
+// A dot product's latency wants about ten sums in flight: a micro tile with fewer keeps two of each, for even and odd
+// blocks.
+LW_TEMPLATE void add_blocks(const block_list *b, lw_vector *sum /* [channels][vectors] */, const int rows,
+                            const int channels, const int vectors, const int sparse) {
+  size_t i = 0;
+  if (2 * channels * vectors <= LW_VECTOR_SUMS) {
+    lw_vector odd[8];
+    LW_UNROLL(8)
+    for (int s = 0; s < channels * vectors; s++) odd[s] = vector_i32(0);
+    for (; i + 2 <= b->count; i += 2) {
+      add_block(b, i, sum, rows, channels, vectors, sparse);
+      add_block(b, i + 1, odd, rows, channels, vectors, sparse);
+    }
+    LW_UNROLL(8)
+    for (int s = 0; s < channels * vectors; s++) sum[s] = vector_add(sum[s], odd[s]);
+  }
+  for (; i < b->count; i++) add_block(b, i, sum, rows, channels, vectors, sparse);
+}
+
+#else
 
 // Blocks i and i+1, where they are read and from which lines.
 typedef struct {
@@ -107,6 +132,8 @@ LW_TEMPLATE void add_block_pairs(const block_list *b, const uint16_t *order, uin
   add_block_pair(&pair, sum, rows, channels, vectors);
 }
 
+#endif
+
 // Sums of `channels` channels of one row of blocks.
 LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
                                 lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
@@ -123,13 +150,8 @@ LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_
   LW_ONE_REGISTER(b.index);
   LW_UNROLL(16)
   for (int s = 0; s < channels * vectors; s++) sum[s] = vector_i32(a->bias[channel + (uint32_t)(s / vectors)]);
-#if LW_PAIR_ALWAYS_SAFE
-  uint32_t i = 0;
-  for (; i + 2 <= b.count; i += 2) {
-    const block_pair pair = pair_at(&b, i, rows, sparse);
-    add_block_pair(&pair, sum, rows, channels, vectors);
-  }
-  if (i < b.count) add_block(&b, i, sum, rows, channels, vectors, sparse);
+#ifdef LW_EXACT_DOT
+  add_blocks(&b, sum, rows, channels, vectors, sparse);
 #else
   const uint16_t *order = a->order + first;
   const uint32_t pairs = a->pairs[row];

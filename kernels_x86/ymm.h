@@ -5,6 +5,7 @@
 #include "x86.h"
 
 #define LW_VECTOR_PIXELS 8u
+#define LW_VECTOR_SUMS 12   // registers that a loop can hold sums in
 typedef __m256i lw_vector;  // [8 pixels][4 channels] 8-bit, or [8 pixels] i32
 
 LW_INLINE LW_TARGET lw_vector vector_load(const uint8_t *p) {
@@ -12,6 +13,7 @@ LW_INLINE LW_TARGET lw_vector vector_load(const uint8_t *p) {
 }
 LW_INLINE LW_TARGET void vector_store(uint8_t *p, lw_vector v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
 LW_INLINE LW_TARGET void vector_store_f32(float *p, __m256 v) { _mm256_storeu_ps(p, v); }
+LW_INLINE LW_TARGET lw_vector vector_add(lw_vector a, lw_vector b) { return _mm256_add_epi32(a, b); }
 LW_INLINE LW_TARGET lw_vector vector_i32(int32_t x) { return _mm256_set1_epi32(x); }
 
 // The four weights of one output channel, for every pixel.

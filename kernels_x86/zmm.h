@@ -5,11 +5,13 @@
 #include "x86.h"
 
 #define LW_VECTOR_PIXELS 16u
+#define LW_VECTOR_SUMS 16   // registers that a loop can hold sums in
 typedef __m512i lw_vector;  // [16 pixels][4 channels] 8-bit, or [16 pixels] i32
 
 LW_INLINE LW_TARGET lw_vector vector_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 LW_INLINE LW_TARGET void vector_store(uint8_t *p, lw_vector v) { _mm512_storeu_si512(p, v); }
 LW_INLINE LW_TARGET void vector_store_f32(float *p, __m512 v) { _mm512_storeu_ps(p, v); }
+LW_INLINE LW_TARGET lw_vector vector_add(lw_vector a, lw_vector b) { return _mm512_add_epi32(a, b); }
 LW_INLINE LW_TARGET lw_vector vector_i32(int32_t x) { return _mm512_set1_epi32(x); }
 
 // The four weights of one output channel, for every pixel.
