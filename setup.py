@@ -22,7 +22,7 @@ class BuildExtension(build_ext):
             flags = extra if src.startswith(FAST) else ["-O2" if flag == "-O3" else flag for flag in extra]
             return compile_one(obj, src, ext, cc, flags, pp)
 
-        self.compiler._compile = compile_with  # type: ignore[method-assign]
+        self.compiler._compile = compile_with
         super().build_extension(ext)
 
 
