@@ -265,7 +265,11 @@ INVARIANTS: tuple[Invariant, ...] = tuple(
         (35, "weight_range", "weights are -127 to 127"),
         (36, "weight_padding", "weights, biases and scales of padding channels are zero"),
         (37, "accumulator", "|bias| + 127 * sum|w| < 2^31 per output channel"),
-        (38, "multiplier", "scales and multipliers are finite, normal, positive, and keep the product below 2^31"),
+        (
+            38,
+            "multiplier",
+            "scales and multipliers are finite, normal, positive, and keep the product below 2^31",
+        ),
         (39, "clamp", "0 <= clamp_min <= clamp_max <= 127"),
         (40, "table_range", "table entries are 0 to 127"),
         (41, "resize_range", "resize indices lie in the input, weights are 0 to 256"),

@@ -29,11 +29,7 @@ def render(d: ModuleType) -> str:
     ]
     magic = "".join(f"\\x{b:02x}" for b in d.MAGIC)
     out.append(f'#define LW_MAGIC "{magic}"\n')
-    constants = (
-        "VERSION_MAJOR VERSION_MINOR ALIGNMENT HEADER_BYTES SECTION_ENTRY_BYTES MAX_TENSORS MAX_OPS MAX_INPUTS "
-        "MAX_RANK MAX_DIM MAX_ELEMENTS MAX_NAME_BYTES MAX_METADATA_BYTES MAX_ATTRIBUTES NO_TENSOR QUAD "
-        "ACTIVATION_MAX WEIGHT_MAX"
-    ).split()
+    constants = ["VERSION_MAJOR", "VERSION_MINOR", "ALIGNMENT", "HEADER_BYTES", "SECTION_ENTRY_BYTES", "MAX_TENSORS", "MAX_OPS", "MAX_INPUTS", "MAX_RANK", "MAX_DIM", "MAX_ELEMENTS", "MAX_NAME_BYTES", "MAX_METADATA_BYTES", "MAX_ATTRIBUTES", "NO_TENSOR", "QUAD", "ACTIVATION_MAX", "WEIGHT_MAX"]
     out.append("".join(f"#define LW_{c} {getattr(d, c)}u\n" for c in constants))
     out.append(f"#define LW_SECTION_COUNT {len(d.SECTIONS)}u\n")
     out.append(_enum("LW_SECTION_", {name: kind for kind, name in d.SECTIONS.items()}))
@@ -47,24 +43,33 @@ def render(d: ModuleType) -> str:
     out.append(_struct("lw_op_record", d.OP_RECORD))
     out.append(_struct("lw_graph_record", d.GRAPH_RECORD))
     ops = "".join(
-        f"  X({o.name.upper()}, {o.kind}, \"{o.name}\", {len(o.attributes)}, {o.min_inputs}, {o.max_inputs}) \\\n"
+        f'  X({o.name.upper()}, {o.kind}, "{o.name}", {len(o.attributes)}, {o.min_inputs}, {o.max_inputs}) \\\n'
         for o in d.OPERATORS
     )
-    out.append("// X(NAME, kind, \"name\", attribute count, least inputs, most inputs)\n#define LW_OPERATORS(X) \\\n" + ops)
+    out.append(
+        '// X(NAME, kind, "name", attribute count, least inputs, most inputs)\n#define LW_OPERATORS(X) \\\n'
+        + ops
+    )
     out.append(_enum("LW_OP_", {o.name: o.kind for o in d.OPERATORS}))
     for o in d.OPERATORS:
         if o.attributes:
             out.append(
                 "enum {\n"
-                + "".join(f"  LW_{o.name.upper()}_{a.upper()} = {i},\n" for i, (a, _) in enumerate(o.attributes))
+                + "".join(
+                    f"  LW_{o.name.upper()}_{a.upper()} = {i},\n" for i, (a, _) in enumerate(o.attributes)
+                )
                 + "};\n"
             )
     errors = [(i.number, i.name, i.rule) for i in d.INVARIANTS] + list(d.RUN_ERRORS)
     out.append(
-        "// X(NAME, number, \"name\", \"rule\")\n#define LW_ERRORS(X) \\\n"
+        '// X(NAME, number, "name", "rule")\n#define LW_ERRORS(X) \\\n'
         + "".join(f'  X({n.upper()}, {i}, "{n}", "{rule}") \\\n' for i, n, rule in errors)
     )
-    out.append("typedef enum {\n  LW_OK = 0,\n" + "".join(f"  LW_E_{n.upper()} = {i},\n" for i, n, _ in errors) + "} lw_status;\n")
+    out.append(
+        "typedef enum {\n  LW_OK = 0,\n"
+        + "".join(f"  LW_E_{n.upper()} = {i},\n" for i, n, _ in errors)
+        + "} lw_status;\n"
+    )
     out.append("#endif\n")
     return "// clang-format off\n" + "\n".join(out)
 

@@ -72,7 +72,9 @@ class Model:
         ops = b"".join(_pack_op(op, names, data) for op in self.ops)
         graph = struct.pack("<II", len(self.inputs), len(self.outputs))
         graph += b"".join(struct.pack("<I", i) for i in [*self.inputs, *self.outputs])
-        return _assemble([tensors, ops, graph, bytes(names.bytes), metadata_bytes(self.metadata), bytes(data)])
+        return _assemble(
+            [tensors, ops, graph, bytes(names.bytes), metadata_bytes(self.metadata), bytes(data)]
+        )
 
     @staticmethod
     def from_bytes(file: bytes | bytearray | memoryview) -> Model:
@@ -208,7 +210,9 @@ def _pack_op(op: Op, names: _Names, data: bytearray) -> bytes:
     start = len(data)
     for part in spec.parts:
         if part.name in op.data:
-            array = np.ascontiguousarray(op.data[part.name], dtype=np.dtype(_NUMPY[part.dtype]).newbyteorder("<"))
+            array = np.ascontiguousarray(
+                op.data[part.name], dtype=np.dtype(_NUMPY[part.dtype]).newbyteorder("<")
+            )
             data += array.tobytes()
             data += bytes(align(len(data)) - len(data))
     slots = [0] * d.MAX_ATTRIBUTES
