@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from lacewing.format import Model
 
+from lacewing.format import Model
 from tests.models import NO_PADS, Builder, Pads
 
 SAME: Pads = (1, 1, 1, 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from lacewing.format import Model, Op, Tensor
 from lacewing.format.description import ENCODINGS, QUAD, RESIZE_MODES
 from lacewing.format.model import ceil_div

@@ -8,11 +8,14 @@ import platform
 import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lacewing.commands import Command
 from lacewing.commands.output import milliseconds, print_json, size, table, write_text
-from lacewing.converter.demo.run import Row, as_json, run
 from lacewing.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from lacewing.converter.demo.run import Row
 
 _TEMPLATE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Lacewing demo</title>
@@ -45,18 +48,23 @@ without fine-tuning.</p>
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, and the seed."""
-    parser.add_argument("--output", type=Path, default=Path("lacewing-demo"), help="folder for models and report")
+    parser.add_argument(
+        "--output", type=Path, default=Path("lacewing-demo"), help="folder for models and report"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
 def main(args: argparse.Namespace) -> int:
     """Runs the demo; about two minutes on two cores."""
-    from lacewing.converter.cli import progress_bar
+    from lacewing.converter.demo.run import as_json, run  # torch takes seconds to import
+    from lacewing.converter.progress_bar import progress_bar
 
     with progress_bar(quiet=args.json) as progress:
         rows = run(args.output, progress, args.seed)
     write_text(args.output / "report.html", html(rows))
-    write_text(args.output / "report.json", json.dumps({"machine": machine(), "rows": as_json(rows)}, indent=1))
+    write_text(
+        args.output / "report.json", json.dumps({"machine": machine(), "rows": as_json(rows)}, indent=1)
+    )
     if args.json:
         print_json(as_json(rows))
         return ExitCode.OK

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
 
 SIZE = 32  # pixels; each of the 8x8 source pixels becomes 4x4
 CLASSES = 10
@@ -31,8 +34,6 @@ class Digits:
 
 def load(seed: int = 0) -> Digits:
     """The 1797 digits, 30 % of them (539) held out for testing."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-
     images, labels = load_digits(return_X_y=True)
     factor = SIZE // 8
     pixels = np.kron(images.reshape(-1, 8, 8), np.ones((factor, factor))) / 8 - 1
@@ -45,8 +46,6 @@ def load(seed: int = 0) -> Digits:
 
 def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> None:
     """Trains the network for EPOCHS epochs and exports it to ONNX with a batch of one."""
-    import torch
-
     torch.manual_seed(seed)
     network = _network()
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
@@ -55,7 +54,7 @@ def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> N
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=EPOCHS * steps)
     network.train()
     for epoch in range(EPOCHS):
-        for batch in torch.randperm(len(images)).split(BATCH):
+        for batch in torch.split(torch.randperm(len(images)), BATCH):
             loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -65,8 +64,7 @@ def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> N
     _export(network, onnx_path)
 
 
-def _network():  # type: ignore[no-untyped-def]
-    from torch import nn
+def _network() -> nn.Module:
 
     def unit(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
         conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -80,9 +78,7 @@ def _network():  # type: ignore[no-untyped-def]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
 
 
-def _export(network, path: Path) -> None:  # type: ignore[no-untyped-def]
-    import torch
-
+def _export(network: nn.Module, path: Path) -> None:
     example = torch.zeros(1, 1, SIZE, SIZE)
     program = torch.onnx.export(
         network.eval(), (example,), dynamo=True, input_names=["image"], output_names=["logits"], verbose=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,12 @@ def run(folder: Path, progress: Progress, seed: int = 0) -> list[Row]:
         files[name] = folder / f"digits_{round(sparsity * 100)}.lace"
         samples = [{"image": image[None]} for image in calibration]
         options = ConvertOptions(samples, calibration_count=len(samples), sparsity=sparsity, seed=seed)
-        convert(float_onnx, files[name], options, lambda stage, share, n=name: progress(f"{n}: {stage}", share))  # type: ignore[misc]
+        convert(float_onnx, files[name], options, partial(_prefixed, progress, name))
     return _measure(files, data, progress)
+
+
+def _prefixed(progress: Progress, name: str, stage: str, share: float) -> None:
+    progress(f"{name}: {stage}", share)
 
 
 def _measure(files: dict[str, Path], data: digits.Digits, progress: Progress) -> list[Row]:
@@ -88,10 +93,10 @@ def _measure(files: dict[str, Path], data: digits.Digits, progress: Progress) ->
 def _accuracy(path: Path, data: digits.Digits) -> float:
     predict = _lacewing(path) if path.suffix == ".lace" else _onnxruntime(path)
     right = sum(
-        int(predict(image[None]).argmax()) == label
+        int(int(predict(image[None]).argmax()) == int(label))
         for image, label in zip(data.test_images, data.test_labels, strict=True)
     )
-    return 100 * right / len(data.test_labels)
+    return 100.0 * right / len(data.test_labels)
 
 
 def _lacewing(path: Path) -> Callable[[Array], Array]:

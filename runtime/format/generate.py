@@ -23,13 +23,30 @@ def _enum(prefix: str, values: dict[str, int]) -> str:
 
 def render(d: ModuleType) -> str:
     """The header's text."""
-    out = [
-        "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
-        "#ifndef LW_FORMAT_H\n#define LW_FORMAT_H\n\n#include <stdint.h>\n"
-    ]
+    notice = "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
+    out = [notice + "#ifndef LW_FORMAT_H\n#define LW_FORMAT_H\n\n#include <stdint.h>\n"]
     magic = "".join(f"\\x{b:02x}" for b in d.MAGIC)
     out.append(f'#define LW_MAGIC "{magic}"\n')
-    constants = ["VERSION_MAJOR", "VERSION_MINOR", "ALIGNMENT", "HEADER_BYTES", "SECTION_ENTRY_BYTES", "MAX_TENSORS", "MAX_OPS", "MAX_INPUTS", "MAX_RANK", "MAX_DIM", "MAX_ELEMENTS", "MAX_NAME_BYTES", "MAX_METADATA_BYTES", "MAX_ATTRIBUTES", "NO_TENSOR", "QUAD", "ACTIVATION_MAX", "WEIGHT_MAX"]
+    constants = [
+        "VERSION_MAJOR",
+        "VERSION_MINOR",
+        "ALIGNMENT",
+        "HEADER_BYTES",
+        "SECTION_ENTRY_BYTES",
+        "MAX_TENSORS",
+        "MAX_OPS",
+        "MAX_INPUTS",
+        "MAX_RANK",
+        "MAX_DIM",
+        "MAX_ELEMENTS",
+        "MAX_NAME_BYTES",
+        "MAX_METADATA_BYTES",
+        "MAX_ATTRIBUTES",
+        "NO_TENSOR",
+        "QUAD",
+        "ACTIVATION_MAX",
+        "WEIGHT_MAX",
+    ]
     out.append("".join(f"#define LW_{c} {getattr(d, c)}u\n" for c in constants))
     out.append(f"#define LW_SECTION_COUNT {len(d.SECTIONS)}u\n")
     out.append(_enum("LW_SECTION_", {name: kind for kind, name in d.SECTIONS.items()}))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import prepare
+
 from lacewing.bench.measure import Target, interleave, probe
 from lacewing.bench.peers import LACEWING, PEERS
 from lacewing.converter.convert import ConvertOptions, convert
@@ -136,8 +137,8 @@ def machine() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         text = ""
-    match = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
-    family = re.search(r"^cpu family\s*:\s*(.+)$", text, re.M)
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    family = re.search(r"^cpu family\s*:\s*(.+)$", text, re.MULTILINE)
     return f"{match.group(1) if match else platform.machine()}, family {family.group(1) if family else '?'}, {text.count('processor')} processors"
 
 

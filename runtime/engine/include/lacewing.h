@@ -51,19 +51,19 @@ typedef enum {
 } lw_tier;
 
 typedef struct {
-  uint64_t max_memory;       // bytes of work memory allowed; 0 = no limit
-  lw_tier tier;              // LW_TIER_AUTO = the best that this machine has
-  uint32_t workers;          // threads that `parallel` uses; 0 or 1 without `parallel`
-  lw_parallel parallel;      // NULL = everything on the calling thread
+  uint64_t max_memory;   // bytes of work memory allowed; 0 = no limit
+  lw_tier tier;          // LW_TIER_AUTO = the best that this machine has
+  uint32_t workers;      // threads that `parallel` uses; 0 or 1 without `parallel`
+  lw_parallel parallel;  // NULL = everything on the calling thread
   void *parallel_context;
 } lw_options;
 
 typedef struct {
   const char *name;  // UTF-8, not terminated
   uint32_t name_bytes;
-  uint32_t tensor;   // index into the file's tensors
-  uint8_t dtype;     // LW_DTYPE_*
-  uint8_t layout;    // LW_LAYOUT_*; graph inputs and outputs are always plain
+  uint32_t tensor;  // index into the file's tensors
+  uint8_t dtype;    // LW_DTYPE_*
+  uint8_t layout;   // LW_LAYOUT_*; graph inputs and outputs are always plain
   uint8_t rank;
   uint32_t dims[LW_MAX_RANK];
   float scale;

@@ -8,9 +8,9 @@
 
 #include "lacewing.h"
 
-#define LW_LINE 64u        // bytes
-#define LW_TILE_PIXELS 16u // pixels of one line of quads: tiles start at multiples of it
-#define LW_MAX_TILE 64u    // most pixels that a gemm tile may hold
+#define LW_LINE 64u         // bytes
+#define LW_TILE_PIXELS 16u  // pixels of one line of quads: tiles start at multiples of it
+#define LW_MAX_TILE 64u     // most pixels that a gemm tile may hold
 
 static inline size_t lw_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 // Bytes of one plane (4 channels) of H*W pixels.
@@ -28,42 +28,42 @@ typedef struct {
 // Family GEMM: output channels [4 * quad_begin, 4 * quad_end) of one tile of pixels, more than one output pixel.
 // Family GEMV: the same for one pixel; tile is [K4][4] contiguous, tile_stride = 4, pixels = 1.
 typedef struct {
-  const uint8_t *tile;         // [K4] lines of [pixels][4] u8, tile_stride bytes apart, readable to a multiple of 16 pixels
-  size_t tile_stride;          // bytes
-  uint32_t pixels;             // 1 .. the kernel's tile
-  uint32_t k4;                 // quads along K = kh*kw*ceil(C/4)
-  const int8_t *weights;       // [kept][R][4] of the whole operator
-  const uint16_t *index;       // [kept] position along K4 of each kept block, rising in a row; NULL when dense
-  const uint32_t *row_start;   // [rows+1] first kept block of each row of blocks
+  const uint8_t *tile;    // [K4] lines of [pixels][4] u8, tile_stride bytes apart, readable to a multiple of 16 pixels
+  size_t tile_stride;     // bytes
+  uint32_t pixels;        // 1 .. the kernel's tile
+  uint32_t k4;            // quads along K = kh*kw*ceil(C/4)
+  const int8_t *weights;  // [kept][R][4] of the whole operator
+  const uint16_t *index;  // [kept] position along K4 of each kept block, rising in a row; NULL when dense
+  const uint32_t *row_start;  // [rows+1] first kept block of each row of blocks
   // For kernels that add the products of two blocks in int16 (gemm, tier AVX2), else NULL. Two neighbouring blocks of a
   // row make a pair if that cannot overflow. Of each row, blocks counted from its first: at the beginning the first
   // blocks of its pairs, from 2*pairs on the blocks in no pair.
-  const uint16_t *order;       // [kept]
-  const uint16_t *pairs;       // [rows] pairs of each row
-  const int32_t *bias;         // [rows*R]
-  const float *scale;          // [rows*R]
+  const uint16_t *order;  // [kept]
+  const uint16_t *pairs;  // [rows] pairs of each row
+  const int32_t *bias;    // [rows*R]
+  const float *scale;     // [rows*R]
   lw_requant requant;
-  uint32_t block_rows;         // R
-  uint32_t channels;           // output channels that exist
+  uint32_t block_rows;            // R
+  uint32_t channels;              // output channels that exist
   uint32_t quad_begin, quad_end;  // output quads; a multiple of max(R,4)/4 at the beginning, or the end of channels
-  uint8_t *output;             // u7: output quad 0 at the tile's first pixel; may be written to a multiple of 16 pixels
-  size_t output_stride;        // bytes between output quads
-  float *output_f32;           // not NULL: float result instead, [channels][pixels of the image], at the tile's first pixel
-  size_t output_f32_stride;    // floats between channels; exactly `pixels` values per channel are written
+  uint8_t *output;       // u7: output quad 0 at the tile's first pixel; may be written to a multiple of 16 pixels
+  size_t output_stride;  // bytes between output quads
+  float *output_f32;     // not NULL: float result instead, [channels][pixels of the image], at the tile's first pixel
+  size_t output_f32_stride;  // floats between channels; exactly `pixels` values per channel are written
 } lw_gemm_args;
 
 // Family PACK: gathers the pixels of one tile for a KxK (or strided) convolution: im2col.
 typedef struct {
-  const uint8_t *input;  // quads
-  size_t input_stride;   // bytes between planes
-  uint32_t c4, height, width;        // of the input
+  const uint8_t *input;        // quads
+  size_t input_stride;         // bytes between planes
+  uint32_t c4, height, width;  // of the input
   uint32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   uint32_t output_width;
   uint32_t pixel_begin;  // first output pixel (row-major)
   uint32_t pixels;
-  uint8_t zero_point;    // of the input; fills taps outside the image
-  uint8_t *tile;         // [kh*kw*c4] lines of [pixels][4], tile_stride bytes apart; the rest of a line: any u7
-  size_t tile_stride;    // bytes; at least pixels*4, a multiple of 64 unless pixels == 1 (then 4)
+  uint8_t zero_point;  // of the input; fills taps outside the image
+  uint8_t *tile;       // [kh*kw*c4] lines of [pixels][4], tile_stride bytes apart; the rest of a line: any u7
+  size_t tile_stride;  // bytes; at least pixels*4, a multiple of 64 unless pixels == 1 (then 4)
 } lw_pack_args;
 
 // Family DEPTHWISE: rows [row_begin, row_end) of one plane of four channels.
@@ -75,11 +75,11 @@ typedef struct {
   const int32_t *bias;    // [4]
   const float *scale;     // [4]
   lw_requant requant;
-  uint8_t zero_point;     // of the input
+  uint8_t zero_point;  // of the input
   uint32_t row_begin, row_end;
-  uint8_t *output;        // [output_height*output_width][4]
-  uint8_t *scratch;       // scratch_bytes of this worker, 64-byte aligned
-  size_t scratch_bytes;   // at least LW_DEPTHWISE_SCRATCH(width, kernel_w)
+  uint8_t *output;       // [output_height*output_width][4]
+  uint8_t *scratch;      // scratch_bytes of this worker, 64-byte aligned
+  size_t scratch_bytes;  // at least LW_DEPTHWISE_SCRATCH(width, kernel_w)
 } lw_depthwise_args;
 #define LW_DEPTHWISE_SCRATCH(width, kernel_w) (((size_t)(width) + 2 * (size_t)(kernel_w) + 64) * 64)
 
