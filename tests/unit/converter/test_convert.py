@@ -8,8 +8,8 @@ from graphs import residual_network, samples
 
 import lacewing
 from lacewing.cli import main
-from lacewing.converter.compare import compare
 from lacewing.converter.calibration import Preprocessing, open_dataset
+from lacewing.converter.compare import compare
 from lacewing.converter.convert import convert, load_graph
 from lacewing.converter.errors import CalibrationError, OptionError
 from lacewing.converter.ir_to_onnx import to_onnx
