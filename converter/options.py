@@ -41,7 +41,7 @@ class ConvertOptions:
     calibration_count: int = 64
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ranges: str = "mse"
+    ranges: str = "minmax"
     equalize: bool = True
     sparsity: float = 0.0
     block: str = "auto"
