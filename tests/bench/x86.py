@@ -20,7 +20,8 @@ import prepare
 
 from lacewing.bench.measure import Target, interleave, probe
 from lacewing.bench.peers import LACEWING, PEERS
-from lacewing.converter.convert import ConvertOptions, convert
+from lacewing.converter.convert import convert
+from lacewing.converter.options import ConvertOptions
 
 # (sparsity, block) of the .lace files; 0 is dense
 VARIANTS = ((0.0, "4x4"), (0.3, "4x4"), (0.5, "4x4"), (0.5, "2x4"), (0.75, "4x4"), (0.75, "2x4"))
@@ -119,7 +120,9 @@ def main() -> int:
         for threads in (int(n) for n in args.threads.split(",")):
             measured = entries(network, folder, threads)
             for entry in measured:
-                probe(entry.target)
+                target = entry.target
+                target.file = target.peer.prepare(target.path, folder)
+                probe(target)
             interleave([entry.target for entry in measured], args.rounds, args.seconds)
             print_ratios(network, measured, threads)
             results += [row for entry in measured for row in rows(network, entry)]

@@ -13,7 +13,8 @@ from lacewing.bench.peers import python
 from lacewing.bench.peers.common import architecture, onnx_dtype, random_array, static_shape
 from lacewing.errors import LacewingError
 
-_CONVERT = ("-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--bizCode", "lacewing")
+# The converter's own binding: its command-line wrapper reports each use over the network.
+_CONVERT = ("-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX", "--bizCode", "lacewing")
 
 
 class MnnRunner:
