@@ -1,5 +1,5 @@
 # make demo    the main job, end to end, on data that ships with scikit-learn (about three minutes)
-# make test    everything CI runs: lint, unit, whole models, sanitizers, fuzz, packaging
+# make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
 # repeated at will.
@@ -15,7 +15,7 @@ APT := libsimde-dev clang
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
 
-.PHONY: demo test lint unit sanitize fuzz slow bench-x86 bench-data clean
+.PHONY: demo test lint unit sanitize slow bench-x86 clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert

@@ -17,6 +17,7 @@ MYPYPATH=build/stage "$BIN/mypy" --strict -p lacewing
 echo "== generated files"
 "$BIN/python" -m lacewing.format.generate --check
 "$BIN/python" -m lacewing.format.document --check
+"$BIN/python" tests/bench/document.py --check
 echo "== clang-format"
 git ls-files '*.c' '*.h' | grep -v lw_format.h | xargs "$BIN/clang-format" --dry-run -Werror
 echo "== C warnings are errors"
