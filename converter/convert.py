@@ -31,7 +31,7 @@ from lacewing.format.model import Model
 
 Array = npt.NDArray[Any]
 
-_LAYERWISE_SAMPLES = 32  # the layer-by-layer walk holds them all at once
+_LAYERWISE_SAMPLES = 64  # the layer-by-layer walk holds them all at once
 
 
 def convert(

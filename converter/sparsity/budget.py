@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 AUTO_BLOCK_ROWS = 2
 MIN_INPUTS = 16  # weights per output channel below which a layer stays dense
 MIN_OUTPUTS = 8  # output channels below which it does
+_LEAST, _MOST = 0.5, 1.5  # of the overall sparsity, that `global` may give one layer
 MIN_PAYING_SPARSITY = 0.10  # below it the index of the kept blocks costs about what the dropped ones save
 
 
@@ -126,13 +127,17 @@ def padded_rows(columns: Array, rows: int) -> Array:
 
 
 def _global_shares(survey: dict[str, Array], sparsity: float) -> dict[str, float]:
-    """Drops the blocks with the smallest relative errors of the whole network, at most MAX_SPARSITY of a layer."""
+    """Drops the blocks with the smallest relative errors of the whole network, within bounds for each layer.
+
+    Unbounded, the large last layers would take it all: cheap in error, but hardly any time is spent there.
+    """
+    low, high = _LEAST * sparsity, min(_MOST * sparsity, MAX_SPARSITY)
     scores = {name: np.sort(s) for name, s in survey.items()}
-    limits = {name: int(len(s) * MAX_SPARSITY) for name, s in scores.items()}
-    candidates = np.sort(np.concatenate([s[: limits[name]] for name, s in scores.items()]))
-    wanted = round(sparsity * sum(len(s) for s in scores.values()))
-    if wanted == 0:
-        return dict.fromkeys(scores, 0.0)
-    threshold = candidates[min(wanted, len(candidates)) - 1]
-    counts = {n: min(int(np.searchsorted(s, threshold, side="right")), limits[n]) for n, s in scores.items()}
+    counts = {name: round(low * len(s)) for name, s in scores.items()}
+    candidates = [s[counts[name] : round(high * len(s))] for name, s in scores.items()]
+    left = round(sparsity * sum(len(s) for s in scores.values())) - sum(counts.values())
+    pool = np.sort(np.concatenate(candidates))
+    threshold = pool[min(left, len(pool)) - 1] if left > 0 and len(pool) else -np.inf
+    for (name, s), free in zip(scores.items(), candidates, strict=True):
+        counts[name] += int(np.searchsorted(free, threshold, side="right"))
     return {name: counts[name] / len(s) for name, s in scores.items()}

@@ -22,8 +22,8 @@ _COLUMNS_PER_K = 8
 class Moments:
     """Centred moments over the same input patches of the float network and of the network as it is so far.
 
-    hessian [K,K] f64: E[x x'] of the current inputs; cross [K,K] f64: E[x_float x'] with the float inputs.
-    K = K4 * 4, ordered (ky, kx, channel), channels padded to a multiple of 4 with zeros.
+    hessian [K,K] f64: E[x x'] of the current inputs; cross [K,K] f64: E[x_float x'] with the float inputs; both
+    shrunk where there are few patches. K = K4 * 4, ordered (ky, kx, channel), channels padded to whole quads.
     """
 
     hessian: Array
@@ -37,7 +37,15 @@ def collect(node: Node, current: Array, reference: Array, generator: np.random.G
     picks = _positions(node, current, max(_MIN_COLUMNS, _COLUMNS_PER_K * k), generator)
     x = _centred(_patches(node, current, picks))
     y = _centred(_patches(node, reference, picks))
-    return Moments((x.T @ x / len(x)).astype(np.float64), (y.T @ x / len(x)).astype(np.float64))
+    own, cross = ((v.T @ x / len(x)).astype(np.float64) for v in (x, y))
+    return _shrunk(own, cross, k / (len(x) + k))
+
+
+def _shrunk(own: Array, cross: Array, share: float) -> Moments:
+    # Few patches for many inputs (a classifier sees one per image) leave most of the matrix unseen: taken as it is,
+    # it would call whatever it did not see free to drop. Its diagonal is known far better than the rest.
+    hessian = (1 - share) * own + share * np.diag(np.diag(own))
+    return Moments(hessian, hessian + (1 - share) * (cross - own))
 
 
 def _centred(columns: Array) -> Array:

@@ -19,7 +19,7 @@ from lacewing.format.description import QUAD
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
-_ELIMINATION_LIMIT = 3e12  # floating point operations; above it the repair is iterative
+_ELIMINATION_LIMIT = 2e11  # floating point operations; above it the repair is iterative
 
 
 def prune_layer(
