@@ -50,7 +50,9 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-shape", action="append", default=[], metavar="NAME:1x3x224x224", help="fixes an open shape"
     )
-    parser.add_argument("--ranges", choices=list(RANGES), default="minmax", help="of activations (default minmax)")
+    parser.add_argument(
+        "--ranges", choices=list(RANGES), default="minmax", help="of activations (default minmax)"
+    )
     parser.add_argument(
         "--sparsity", type=float, default=0.0, help="share of the weight blocks to drop, 0..0.95"
     )
