@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lacewing.bench.peers.common import architecture
-from lacewing.commands.inputs import random_inputs
+from lacewing.bench.peers.common import architecture, random_array
 from lacewing.session import Session
 
 
@@ -16,7 +15,7 @@ class LacewingRunner:
 
     def __init__(self, path: Path, threads: int) -> None:
         self.session = Session(path, threads=threads)
-        self.inputs = random_inputs(self.session.inputs)
+        self.inputs = {t.name: random_array(t.shape, t.dtype) for t in self.session.inputs}
         self.target = f"{architecture()}-{self.session.tier}"
 
     def run(self) -> None:

@@ -14,7 +14,14 @@ from lacewing.bench.peers.common import architecture, onnx_dtype, random_array, 
 from lacewing.errors import LacewingError
 
 # The converter's own binding: its command-line wrapper reports each use over the network.
-_CONVERT = ("-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX", "--bizCode", "lacewing")
+_CONVERT = (
+    "-c",
+    "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)",
+    "-f",
+    "ONNX",
+    "--bizCode",
+    "lacewing",
+)
 
 
 class MnnRunner:
