@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 
@@ -86,11 +87,9 @@ def _edit(broken: bytearray, fields: list[Field], rng: np.random.Generator) -> N
         broken[at : at + 16] = broken[source : source + 16]
     else:
         f = fields[int(rng.integers(len(fields)))]
-        put(
-            broken,
-            f,
-            get(broken, fields[int(rng.integers(len(fields)))]) if f.code != "f" else float(rng.normal()),
-        )
+        value = get(broken, fields[int(rng.integers(len(fields)))])
+        finite = value if math.isfinite(value) else 0  # the other field may hold a NaN by now
+        put(broken, f, float(rng.normal()) if f.code == "f" else finite)
 
 
 def data_noise(file: bytes, seed: int, count: int) -> Iterator[Mutation]:

@@ -110,4 +110,4 @@ def test_fields_and_bits_of_every_operator(sanitized: Path) -> None:
         attempt_all(sanitized, mutations.field_values(file))
         if len(file) < 4096:
             attempt_all(sanitized, mutations.bit_flips(file, repair=True))
-        attempt_all(sanitized, mutations.havoc(file, 1000 + i, 2000))
+        attempt_all(sanitized, mutations.havoc(file, 1000 + i, 200))
