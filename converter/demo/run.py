@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +46,23 @@ class Row:
 def run(folder: Path, progress: Progress, seed: int = 0) -> list[Row]:
     """Everything, into ``folder``: digits.onnx, its int8 ONNX twin, three .lace files. Returns the table."""
     folder.mkdir(parents=True, exist_ok=True)
+    with _quiet():
+        return _run(folder, progress, seed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences torch's exporter and onnxruntime's quantizer, which warn about what the user cannot change."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _run(folder: Path, progress: Progress, seed: int) -> list[Row]:
     data = digits.load(seed)
     float_onnx = folder / "digits.onnx"
     digits.train(data, float_onnx, progress, seed)

@@ -104,10 +104,10 @@ def test_havoc(sanitized: Path) -> None:
 
 @pytest.mark.slow
 def test_fields_and_bits_of_every_operator(sanitized: Path) -> None:
-    """The exhaustive edits on every vector."""
+    """Every field of every vector; every bit of some of them: all would take an hour."""
     for i, path in enumerate(sorted(FOLDER.glob("*.lace"))):
         file = path.read_bytes()
         attempt_all(sanitized, mutations.field_values(file))
-        if len(file) < 4096:
+        if i % 20 == 0 and len(file) < 4096:
             attempt_all(sanitized, mutations.bit_flips(file, repair=True))
         attempt_all(sanitized, mutations.havoc(file, 1000 + i, 200))
