@@ -149,7 +149,11 @@ def _conv(twin: _Twin, op: Op) -> None:
 
 
 def _pool(twin: _Twin, op: Op) -> None:
-    window = {"kernel_shape": _pair(op, "kernel"), "strides": _pair(op, "stride"), "pads": _pads(op)}
+    window: dict[str, Any] = {
+        "kernel_shape": _pair(op, "kernel"),
+        "strides": _pair(op, "stride"),
+        "pads": _pads(op),
+    }
     if op.kind == "max_pool":
         twin.finish(op, twin.node("MaxPool", [twin.source(op)], **window))
         return
