@@ -7,7 +7,8 @@
 //   3. lw_model_create(file, bytes, &options, memory, need, &model, &error)
 //   4. lw_run(model, inputs, outputs, &error)               as often as wanted, one thread at a time per model
 // The file must stay unchanged and mapped, and both blocks 64-byte aligned, as long as the model is used.
-// There is nothing to destroy: free the two blocks. lw_model_memory and lw_model_create verify the file themselves.
+// There is nothing to destroy: free the two blocks. lw_model_create verifies the whole file itself; lw_model_memory
+// only its structure, which is what the answer depends on.
 #ifndef LACEWING_H
 #define LACEWING_H
 
