@@ -1,4 +1,4 @@
-"""Markers of the whole test suite, and where the downloaded models and data lie."""
+"""Where the downloaded models and data lie, and what becomes of tests that need them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the markers."""
-    config.addinivalue_line("markers", "needs_data: needs the models and data of ../shared/data")
-    config.addinivalue_line("markers", "slow: takes more than a few seconds; run by `make slow`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from lacewing.converter.progress import Progress
+
 SIZE = 32  # pixels; each of the 8x8 source pixels becomes 4x4
 CLASSES = 10
 EPOCHS = 8
 BATCH = 64
 # (output channels, stride) of the depthwise-separable blocks
 BLOCKS = ((64, 2), (128, 1), (128, 1), (256, 2), (256, 1))
-
-Progress = Callable[[str, float], None]  # (stage, share of it done)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from lacewing.bench.peers import LACEWING, PEERS
 from lacewing.converter.convert import convert
 from lacewing.converter.demo import digits
 from lacewing.converter.options import ConvertOptions
+from lacewing.converter.progress import Progress
 from lacewing.session import Session
 
 SPARSITIES = (0.0, 0.5, 0.75)
@@ -26,7 +27,6 @@ CALIBRATION_IMAGES = 256
 ROUNDS, SECONDS = 10, 2.0  # of the measurement, per model
 
 Array = npt.NDArray[Any]
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
