@@ -11,7 +11,7 @@ STAMPS := build/stamps
 PYTEST := $(BIN)/python -m pytest -q --durations=5
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
-APT := libsimde-dev clang
+APT := libsimde-dev clang qemu-user mmdebstrap
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
 
@@ -39,12 +39,12 @@ $(STAMPS)/convert: $(STAMPS)/venv pyproject.toml $(ENGINE)
 
 $(STAMPS)/test: $(STAMPS)/convert
 	@echo "== installing the peers and the test tools"
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert,peers,dev]'
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert,peers,dev,cross]'
 	@touch $@
 
-$(STAMPS)/apt:
+$(STAMPS)/apt: Makefile
 	@mkdir -p $(STAMPS)
-	@if ! { test -d /usr/include/simde && command -v clang >/dev/null; }; then \
+	@if ! dpkg -s $(APT) >/dev/null 2>&1; then \
 	  echo "== installing $(APT)"; apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT); fi
 	@touch $@
 
@@ -63,6 +63,8 @@ slow: $(STAMPS)/test
 bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
+
+include tests/arm/arm.mk
 
 clean:
 	rm -rf build dist *.egg-info runtime/_engine*.so

@@ -1,0 +1,30 @@
+# A 64-bit ARM board without the board: a Debian root and Python packages for aarch64, run by qemu's user mode.
+#   tests/arm/python script.py    its Python, with numpy and cffi
+# Included by the top Makefile.
+ARM_BUILD := build/arm
+# What pip may install there, whatever machine it runs on itself.
+ARM_PIP := $(BIN)/python -m pip install --quiet --upgrade --only-binary=:all: --python-version 3.11 --implementation cp \
+  --abi cp311 --abi abi3 --abi none \
+  $(patsubst %,--platform %_aarch64,manylinux2014 manylinux_2_17 manylinux_2_27 manylinux_2_28)
+# One compiler for every target. Kernels carry their own instruction sets, so no flag names a CPU.
+ZIG := $(abspath $(BIN))/python -m ziglang
+ARM_CC := $(ZIG) cc -target aarch64-linux-gnu.2.17
+
+.PHONY: arm-board
+arm-board: $(STAMPS)/arm-root $(STAMPS)/arm-site
+
+$(STAMPS)/arm-root: $(STAMPS)/apt
+	@echo "== building the root of an aarch64 board"
+	@rm -rf $(ARM_BUILD)/root
+	@mkdir -p $(ARM_BUILD)
+	@mmdebstrap --quiet --variant=extract --architectures=arm64 \
+	  --include=python3,libpython3.11,libstdc++6,libgomp1,ca-certificates bookworm $(ARM_BUILD)/root
+	@touch $@
+
+# numpy and cffi are what a board needs; the rest, kept apart, is for tests that run there.
+$(STAMPS)/arm-site: $(STAMPS)/venv tests/arm/arm.mk
+	@echo "== installing Python packages for aarch64"
+	@rm -rf $(ARM_BUILD)/site $(ARM_BUILD)/site-test
+	@$(ARM_PIP) --target $(ARM_BUILD)/site 'numpy>=1.26.4,<2' 'cffi>=1.15'
+	@$(ARM_PIP) --target $(ARM_BUILD)/site-test pytest hypothesis
+	@touch $@
