@@ -48,6 +48,12 @@ $(STAMPS)/apt: Makefile
 	  echo "== installing $(APT)"; apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT); fi
 	@touch $@
 
+$(STAMPS)/npm: runtime/web/package-lock.json
+	@mkdir -p $(STAMPS)
+	@echo "== installing the tools of the npm package"
+	cd runtime/web && npm ci --silent
+	@touch $@
+
 lint: $(STAMPS)/test
 	BIN=$(BIN) sh tests/lint.sh
 

@@ -1,15 +1,21 @@
-"""Writes ``engine/include/lw_format.h`` from ``description.py``; ``--check`` fails when it is stale."""
+"""Writes the C header and the TypeScript module from ``description.py``; ``--check`` fails when one is stale."""
 
 from __future__ import annotations
 
+import json
+import struct
 import sys
 from pathlib import Path
 from types import ModuleType
 
-HEADER = Path(__file__).parent.parent / "engine" / "include" / "lw_format.h"
+RUNTIME = Path(__file__).parent.parent
+HEADER = RUNTIME / "engine" / "include" / "lw_format.h"
+SCRIPT = RUNTIME / "web" / "src" / "format.ts"
+NOTICE = "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
+Record = tuple[tuple[str, str, str], ...]
 
 
-def _struct(name: str, record: tuple[tuple[str, str, str], ...]) -> str:
+def _struct(name: str, record: Record) -> str:
     lines = []
     for field, _, ctype in record:
         base, _, count = ctype.partition("[")
@@ -23,8 +29,7 @@ def _enum(prefix: str, values: dict[str, int]) -> str:
 
 def render(d: ModuleType) -> str:
     """The header's text."""
-    notice = "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
-    out = [notice + "#ifndef LW_FORMAT_H\n#define LW_FORMAT_H\n\n#include <stdint.h>\n"]
+    out = [NOTICE + "#ifndef LW_FORMAT_H\n#define LW_FORMAT_H\n\n#include <stdint.h>\n"]
     magic = "".join(f"\\x{b:02x}" for b in d.MAGIC)
     out.append(f'#define LW_MAGIC "{magic}"\n')
     constants = [
@@ -91,18 +96,45 @@ def render(d: ModuleType) -> str:
     return "// clang-format off\n" + "\n".join(out)
 
 
+def _offsets(record: Record) -> dict[str, int]:
+    """Byte offset of each field in the file."""
+    codes = [code for _, code, _ in record]
+    return {name: struct.calcsize("<" + "".join(codes[:i])) for i, (name, _, _) in enumerate(record)}
+
+
+def render_script(d: ModuleType) -> str:
+    """The TypeScript module's text: what JavaScript must know of the file and of the engine's answers."""
+    errors = [(i.number, i.name, i.rule) for i in d.INVARIANTS] + list(d.RUN_ERRORS)
+    tables = {
+        "MAGIC": list(d.MAGIC),
+        "ALIGNMENT": d.ALIGNMENT,
+        "HEADER_BYTES": d.HEADER_BYTES,
+        "SECTION_ENTRY_BYTES": d.SECTION_ENTRY_BYTES,
+        "ACTIVATION_MAX": d.ACTIVATION_MAX,
+        "HEADER": _offsets(d.HEADER_RECORD),
+        "SECTION": _offsets(d.SECTION_RECORD),
+        "SECTIONS": {name: kind for kind, name in d.SECTIONS.items()},
+        "DTYPES": d.DTYPES,
+        "OPERATORS": {o.kind: o.name for o in d.OPERATORS},
+        "FIRST_RUN_ERROR": d.RUN_ERRORS[0][0],
+        "STATUSES": {number: [name, rule] for number, name, rule in errors},
+    }
+    lines = [f"export const {name} = {json.dumps(value)} as const;\n" for name, value in tables.items()]
+    return NOTICE + "".join(lines)
+
+
 def main() -> int:
-    """Writes or checks the header."""
+    """Writes or checks both."""
     from lacewing.format import description
 
-    text = render(description)
-    if "--check" in sys.argv:
-        if not HEADER.is_file() or HEADER.read_text() != text:
-            print(f"{HEADER} is stale: run python -m lacewing.format.generate", file=sys.stderr)
-            return 1
-        return 0
-    HEADER.write_text(text)
-    return 0
+    stale = 0
+    for path, text in ((HEADER, render(description)), (SCRIPT, render_script(description))):
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.is_file() or path.read_text() != text:
+            print(f"{path} is stale: run python -m lacewing.format.generate", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":
