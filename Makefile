@@ -1,6 +1,7 @@
 # make demo    the main job, end to end, on data that ships with scikit-learn (about three minutes)
 # make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
+# make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
 # repeated at will.
 
@@ -15,7 +16,7 @@ APT := libsimde-dev clang qemu-user mmdebstrap
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
 
-.PHONY: demo test lint unit sanitize slow bench-x86 clean
+.PHONY: demo test lint unit sanitize slow bench-x86 bench-web clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert
@@ -71,6 +72,14 @@ bench-x86: $(STAMPS)/test
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
 include tests/arm/arm.mk
+
+bench-web: $(STAMPS)/test $(STAMPS)/bench-web
+	@mkdir -p build/bench
+	$(BIN)/python tests/bench/web.py --output build/bench/web.json
+
+$(STAMPS)/bench-web: tests/bench/web/package-lock.json
+	cd tests/bench/web && npm ci --no-fund --no-audit
+	@touch $@
 
 clean:
 	rm -rf build dist *.egg-info runtime/_engine*.so

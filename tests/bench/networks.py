@@ -126,12 +126,17 @@ class _TfliteWriter:
         return path
 
 
-def mobilenet_v1_tflite(path: Path, seed: int = 0) -> Path:
-    """Writes the int8 network: input int8 [1,224,224,3], output int8 [1,1000]."""
+def mobilenet_v1_tflite(path: Path, seed: int = 0, unsigned: bool = False) -> Path:
+    """Writes the int8 network: input int8 [1,224,224,3], output int8 [1,1000]; ``unsigned`` makes both uint8.
+
+    LiteRT.js takes no int8 arrays; publishers' files are unsigned outside and signed inside for the same reason.
+    """
     out = _TfliteWriter()
     int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
     size = SIZE
     source = value = out.tensor([1, size, size, 3], int8, 2 / 255, 0)
+    if unsigned:
+        source = _requantized(out, source, [1, size, size, 3], 2 / 255, into=True)
     scale = 2 / 255
     for kind, w, stride in weights(seed):
         if kind == "dense":
@@ -150,7 +155,18 @@ def mobilenet_v1_tflite(path: Path, seed: int = 0) -> Path:
         result = out.tensor(shape, int8, scale, zero_point)
         _layer(out, kind, [value, weight, bias], result, stride)
         value = result
+    if unsigned:
+        value = _requantized(out, value, [1, CLASSES], 8 / 127, into=False)
     return out.write(path, source, value)
+
+
+def _requantized(out: _TfliteWriter, inner: int, shape: list[int], scale: float, into: bool) -> int:
+    """The uint8 twin of an int8 tensor with zero point 0, connected by a QUANTIZE: into ``inner``, or out of it."""
+    outer = out.tensor(shape, schema.TensorType.UINT8, scale, 128)
+    source, result = (outer, inner) if into else (inner, outer)
+    kind = schema.BuiltinOptions.QuantizeOptions
+    out.operator(schema.BuiltinOperator.QUANTIZE, [source], result, kind, schema.QuantizeOptionsT())
+    return outer
 
 
 def _layer(out: _TfliteWriter, kind: str, inputs: list[int], result: int, stride: int) -> None:

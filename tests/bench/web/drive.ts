@@ -1,0 +1,157 @@
+// Runs the measurement in headless Chromium: node drive.ts PLAN.json RESULT.json (web.py writes the one, reads the other).
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { brotliCompressSync, constants } from "node:zlib";
+import { chromium, type Browser, type Page } from "playwright-core";
+import { serve, type Served } from "./server.ts";
+import type { Target } from "./types.ts";
+
+interface Plan {
+  chromium: string;
+  /** Folder of our package as it is published. */
+  lacewing: string;
+  /** Folder with onnxruntime-web and @litertjs. */
+  modules: string;
+  /** Folder of the model files. */
+  models: string;
+  warmMs: number;
+  rounds: number;
+  sliceMs: number;
+  starts: number;
+  /** Each group is measured in one page. */
+  groups: Target[][];
+}
+
+interface Result {
+  target: Target;
+  /** Milliseconds of the warm runs. */
+  times: number[];
+  /** Milliseconds from nothing to the first result, one fresh browser each. */
+  starts: number[];
+  /** Bytes that the renderer process grew by, one fresh browser each. */
+  peaks: number[];
+  /** Bytes fetched for a start: the runtime's files, raw and as brotli, and the model's. */
+  runtimeBytes: number;
+  runtimeBrotliBytes: number;
+  answer: { index: number; value: number; sum: number };
+}
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+async function main(planFile: string, resultFile: string): Promise<void> {
+  const plan = JSON.parse(readFileSync(planFile, "utf8")) as Plan;
+  const served = await serve({
+    "/": import.meta.dirname,
+    "/lacewing/": plan.lacewing,
+    "/models/": plan.models,
+    "/onnxruntime-web/": join(plan.modules, "onnxruntime-web", "dist"),
+    "/litert-js/": join(plan.modules, "@litertjs", "core", "dist"),
+    "/litert-js-wasm/": join(plan.modules, "@litertjs", "core", "wasm"),
+    "/litert-wasm-utils/": join(plan.modules, "@litertjs", "wasm-utils", "dist"),
+  });
+  let version = "";
+  const results: Result[] = [];
+  for (const group of plan.groups) {
+    const fresh = await measureStarts(plan, served, group);
+    const browser = await launch(plan);
+    version = browser.version();
+    const page = await openPage(browser, served);
+    const times = await page.evaluate(
+      ([targets, warm, rounds, slice]) => window.bench.interleave(targets, warm, rounds, slice),
+      [group, plan.warmMs, plan.rounds, plan.sliceMs] as const,
+    );
+    for (const [i, target] of group.entries()) results.push({ ...fresh[i]!, target, times: times[i]! });
+    await browser.close();
+    console.error(`${group[0]!.url}: ${group.length} targets, ${group[0]!.threads} thread(s) done`);
+  }
+  served.close();
+  writeFileSync(resultFile, JSON.stringify({ chromium: version, results }));
+}
+
+function launch(plan: Plan): Promise<Browser> {
+  return chromium.launch({ executablePath: plan.chromium, args: FLAGS });
+}
+
+async function openPage(browser: Browser, served: Served): Promise<Page> {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => console.error(error));
+  await page.goto(`${served.origin}/page.html`);
+  await page.waitForFunction(() => "bench" in window && crossOriginIsolated);
+  return page;
+}
+
+type Fresh = Omit<Result, "target" | "times">;
+
+/** First results in fresh browsers, the targets in turn, so that no code cache and no warm process helps. */
+async function measureStarts(plan: Plan, served: Served, group: Target[]): Promise<Fresh[]> {
+  const all: Fresh[] = group.map(() => ({
+    starts: [],
+    peaks: [],
+    runtimeBytes: 0,
+    runtimeBrotliBytes: 0,
+    answer: { index: 0, value: 0, sum: 0 },
+  }));
+  for (let round = 0; round < plan.starts; round++) {
+    for (const [i, target] of group.entries()) await measureStart(plan, served, target, all[i]!);
+  }
+  return all;
+}
+
+async function measureStart(plan: Plan, served: Served, target: Target, fresh: Fresh): Promise<void> {
+  const browser = await launch(plan);
+  const page = await openPage(browser, served);
+  const renderers = await rendererProcesses(browser);
+  const before = memory(renderers, "VmRSS");
+  served.fetched.length = 0;
+  fresh.starts.push(await page.evaluate((t) => window.bench.start(t), target));
+  fresh.peaks.push(memory(renderers, "VmHWM") - before);
+  if (fresh.runtimeBytes === 0) {
+    const files = [...new Set(served.fetched)].filter((file) => dirname(file) !== plan.models);
+    fresh.runtimeBytes = files.reduce((sum, file) => sum + readFileSync(file).length, 0);
+    fresh.runtimeBrotliBytes = files.reduce((sum, file) => sum + brotliBytes(file), 0);
+    fresh.answer = await page.evaluate((t) => window.bench.answer(t), target);
+  }
+  await browser.close();
+}
+
+const compressed = new Map<string, number>();
+
+/** Size at quality 9; 11 takes minutes for the peers' files and saves a tenth. */
+function brotliBytes(file: string): number {
+  let bytes = compressed.get(file);
+  if (bytes === undefined) {
+    const params = { [constants.BROTLI_PARAM_QUALITY]: 9 };
+    bytes = brotliCompressSync(readFileSync(file), { params }).length;
+    compressed.set(file, bytes);
+  }
+  return bytes;
+}
+
+/** Process ids of the page and of the spare that Chromium keeps ready; the spare stays as it is. */
+async function rendererProcesses(browser: Browser): Promise<number[]> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  return processInfo.filter((process) => process.type === "renderer").map((process) => process.id);
+}
+
+/** Bytes of one line of Linux' account of the processes. */
+function memory(processes: number[], line: "VmHWM" | "VmRSS"): number {
+  const bytes = processes.map((process) => {
+    const text = readFileSync(`/proc/${process}/status`, "utf8");
+    const match = new RegExp(`^${line}:\\s+(\\d+) kB`, "m").exec(text);
+    if (!match) throw new Error(`/proc/${process}/status has no ${line}`);
+    return Number(match[1]) * 1024;
+  });
+  return bytes.reduce((sum, one) => sum + one, 0);
+}
+
+await main(process.argv[2]!, process.argv[3]!);
