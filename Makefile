@@ -1,5 +1,6 @@
 # make demo    the main job, end to end, on data that ships with scikit-learn (about three minutes)
 # make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
+# make wasm    the engine for browsers: four modules in build/wasm
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
@@ -72,6 +73,8 @@ bench-x86: $(STAMPS)/test
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
 include tests/arm/arm.mk
+WASM_TOOLS := $(STAMPS)/test
+include runtime/engine/wasm.mk
 
 bench-web: $(STAMPS)/test $(STAMPS)/bench-web
 	@mkdir -p build/bench

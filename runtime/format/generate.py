@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from types import ModuleType
 
 RUNTIME = Path(__file__).parent.parent
 HEADER = RUNTIME / "engine" / "include" / "lw_format.h"
+TIERS = RUNTIME / "engine" / "include" / "lacewing.h"
+SLOTS = RUNTIME / "engine" / "wasm" / "lw_web.h"
 SCRIPT = RUNTIME / "web" / "src" / "format.ts"
 NOTICE = "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
 Record = tuple[tuple[str, str, str], ...]
@@ -102,6 +105,22 @@ def _offsets(record: Record) -> dict[str, int]:
     return {name: struct.calcsize("<" + "".join(codes[:i])) for i, (name, _, _) in enumerate(record)}
 
 
+def _tiers() -> dict[int, str]:
+    """The tiers of lacewing.h by number, named as lw_tier_name does."""
+    return {
+        int(number): name.lower() for name, number in re.findall(r"LW_TIER_(\w+) = (\d+)", TIERS.read_text())
+    }
+
+
+def web_slots() -> dict[str, dict[str, int]]:
+    """The slots of each array that the WebAssembly module answers with (lw_web.h)."""
+    arrays = {}
+    for body, array in re.findall(r"typedef enum \{([^}]*)\} lw_web_(\w+)_slot;", SLOTS.read_text()):
+        names = re.findall(rf"\bLW_WEB_{array.upper()}_(\w+),?", re.sub(r"//.*", "", body))
+        arrays[array] = {name.lower(): slot for slot, name in enumerate(names)}
+    return arrays
+
+
 def render_script(d: ModuleType) -> str:
     """The TypeScript module's text: what JavaScript must know of the file and of the engine's answers."""
     errors = [(i.number, i.name, i.rule) for i in d.INVARIANTS] + list(d.RUN_ERRORS)
@@ -117,6 +136,8 @@ def render_script(d: ModuleType) -> str:
         "DTYPES": d.DTYPES,
         "OPERATORS": {o.kind: o.name for o in d.OPERATORS},
         "FIRST_RUN_ERROR": d.RUN_ERRORS[0][0],
+        "TIERS": _tiers(),
+        "SLOTS": web_slots(),
         "STATUSES": {number: [name, rule] for number, name, rule in errors},
     }
     lines = [f"export const {name} = {json.dumps(value)} as const;\n" for name, value in tables.items()]
