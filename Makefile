@@ -59,7 +59,7 @@ $(STAMPS)/npm: runtime/web/package-lock.json
 lint: $(STAMPS)/test
 	BIN=$(BIN) sh tests/lint.sh
 
-unit: $(STAMPS)/test $(STAMPS)/apt
+unit: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/arm-root
 	$(PYTEST) tests -m "not slow"
 
 sanitize: $(STAMPS)/test $(STAMPS)/apt

@@ -19,5 +19,5 @@ def pytest_report_header() -> str:
     builds: dict[str, set[str]] = {}
     for kernel in kernel_list():
         builds.setdefault(kernel.tier.lower(), set()).add(kernel.build)
-    how = (f"{tier} {'natively' if 'native' in b else 'by emulation only'}" for tier, b in builds.items())
+    how = (f"{tier} ({', '.join(sorted(b))})" for tier, b in builds.items())
     return f"kernels run: {', '.join(how)}"

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
+import kernel_board
 import kernel_build
 import numpy as np
 import pytest
+from kernel_memory import LINE, MEMORY
 from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 GUARD_BYTES = 128
 GUARD = 0xA5  # above 127: never a value that a kernel writes as u7
-LINE = 64
 EMULATED_TIERS = ("AVXVNNI", "AVX512VNNI")
 
 
@@ -36,7 +38,7 @@ def plane_bytes(pixels: int) -> int:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the kernel list in one build (``native`` or ``emulated``)."""
+    """One row of the kernel list in one build: ``native``, ``emulated``, or a processor model of a board."""
 
     index: int
     name: str
@@ -58,30 +60,55 @@ class Kernel:
         return f"{self.name}{rows}-{self.build}"
 
 
-def kernel_list() -> list[Kernel]:
-    """Every kernel: natively where this processor can run it, and by emulation the tiers above AVX2."""
+def _named(index: int, family: int, tier: int, name: str, shape: list[int], build: str) -> Kernel:
+    ffi = kernel_build.ffi()
+    family_name = ffi.string(ffi.cast("lw_family", family)).removeprefix("LW_FAMILY_")
+    tier_name = ffi.string(ffi.cast("lw_tier", tier)).removeprefix("LW_TIER_")
+    return Kernel(index, name, family_name, tier_name, *shape, build)
+
+
+def _own_kernels() -> list[Kernel]:
+    """Of this machine: natively where its processor can run them, and by emulation the tiers above AVX2."""
     ffi, lib = kernel_build.ffi(), kernel_build.library("native")
     count = ffi.new("uint32_t *")
     table = lib.test_kernels(count)
     result = []
     for index in range(count[0]):
         row = table[index]
-        family = ffi.string(ffi.cast("lw_family", row.family)).removeprefix("LW_FAMILY_")
-        tier = ffi.string(ffi.cast("lw_tier", row.tier)).removeprefix("LW_TIER_")
-        builds = ["native"] if lib.test_tier_runs(row.tier) else []
-        builds += ["emulated"] if tier in EMULATED_TIERS and lib.test_tier_runs(lib.LW_TIER_AVX2) else []
-        for build in builds:
-            name = ffi.string(row.name).decode()
-            shape = (row.block_rows, row.sparse, row.kernel, row.stride, row.tile)
-            result.append(Kernel(index, name, family, tier, *shape, build))
+        shape = [row.block_rows, row.sparse, row.kernel, row.stride, row.tile]
+        kernel = _named(index, row.family, row.tier, ffi.string(row.name).decode(), shape, "native")
+        if lib.test_tier_runs(row.tier):
+            result.append(kernel)
+        if kernel.tier in EMULATED_TIERS and lib.test_tier_runs(lib.LW_TIER_AVX2):
+            result.append(replace(kernel, build="emulated"))
     return result
+
+
+def _board_kernels() -> list[Kernel]:
+    """Of the emulated boards: each on the least processor that has its tier."""
+    if not kernel_board.is_built() or kernel_build.SANITIZE:
+        return []
+    result: dict[int, Kernel] = {}
+    for processor, tiers in kernel_board.PROCESSORS.items():
+        for index, (family, tier, *shape, name) in enumerate(kernel_board.board(processor).kernels):
+            kernel = _named(index, int(family), int(tier), name, [int(x) for x in shape], processor)
+            if kernel.tier in tiers:
+                result.setdefault(index, kernel)
+    return list(result.values())
+
+
+@cache
+def kernel_list() -> list[Kernel]:
+    """Every kernel that can be run here, once per way to run it."""
+    return _own_kernels() + _board_kernels()
 
 
 class Buffer:
     """`size` bytes, 64-byte aligned, between guards. `data` is the view of the bytes themselves."""
 
     def __init__(self, size: int, initial: NDArray[Any] | int = GUARD) -> None:
-        self._memory = np.full(size + 2 * GUARD_BYTES + LINE, GUARD, np.uint8)
+        self._memory = MEMORY.take(size + 2 * GUARD_BYTES + LINE)
+        self._memory[:] = GUARD
         self.start = GUARD_BYTES + (-(self._memory.ctypes.data + GUARD_BYTES) % LINE)
         self.size = size
         self.data: U8 = self._memory[self.start : self.start + size]
@@ -154,14 +181,16 @@ def _difference(name: str, buffer: Buffer, got: U8, wanted: U8) -> str:
 
 
 def function_of(kernel: Kernel) -> Any:
-    """The kernel's function in its build's library."""
+    """The kernel's function in its build."""
+    if kernel.build in kernel_board.PROCESSORS:
+        return partial(kernel_board.board(kernel.build).call, kernel.index)
     count = kernel_build.ffi().new("uint32_t *")
     return kernel_build.library(kernel.build).test_kernels(count)[kernel.index].function
 
 
 def check_case(kernel: Kernel, case: Case, function: Any = None) -> None:
     """Fails unless the kernel (or `function` in its place) gives the reference's bytes, and no others."""
-    lib = kernel_build.library(kernel.build)
+    lib = kernel_build.library("emulated" if kernel.build == "emulated" else "native")
     got = case.run(function or function_of(kernel), lib, kernel.name)
     if kernel.is_scalar:
         wanted = {n: full[case.buffers[n].exact] for n, full in case.oracle().items()}
@@ -176,7 +205,7 @@ def check_case(kernel: Kernel, case: Case, function: Any = None) -> None:
 
 def check(kernel: Kernel, make: Callable[..., Case], cases: int, **fixed: Any) -> None:
     """Draws `cases` cases from consecutive seeds. LW_TEST_SEED=n runs seed n alone."""
-    if kernel.build == "emulated":
+    if kernel.build != "native":
         cases = max(1, cases // 3)
     one = os.environ.get("LW_TEST_SEED")
     for seed in [int(one)] if one else range(cases):

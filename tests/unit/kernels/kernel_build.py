@@ -1,4 +1,6 @@
-"""Builds the kernels as a shared library for the tests, natively or with what AVX2 lacks emulated by SIMDe.
+"""Builds the kernels for the tests: natively, with what AVX2 lacks emulated by SIMDe, and for boards under qemu.
+
+``native`` and ``emulated`` are shared libraries; ``aarch64`` is a program that serves kernel calls (kernel_board.py).
 
 ``LW_TEST_SANITIZE=1`` builds with AddressSanitizer and UndefinedBehaviorSanitizer. Python must then be started with
 ``LD_PRELOAD=$(gcc -print-file-name=libasan.so)`` and ``ASAN_OPTIONS=detect_leaks=0``.
@@ -11,6 +13,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -27,35 +30,48 @@ BUILD = ROOT / "build/tests/kernels"
 SANITIZE = os.environ.get("LW_TEST_SANITIZE") == "1"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 INCLUDES = ["include", "src", "reference"]
+CROSS = {"aarch64": [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.17"]}
+
+
+def kernel_folder(build: str) -> Path:
+    """The kernels of the architecture that the build is for."""
+    return ROOT / KERNEL_FOLDERS[build if build in CROSS else platform.machine()]
+
+
+def compiler(build: str) -> list[str]:
+    """The command that compiles and links."""
+    return CROSS.get(build) or [os.environ.get("CC", "gcc")]
 
 
 def compiler_flags(build: str) -> list[str]:
-    """Flags of the ``native`` or the ``emulated`` build."""
+    """Flags of one build."""
     flags = ["-std=c11", "-g1", "-fPIC", "-ffp-contract=off"]
     flags += [f"-I{ENGINE / folder}" for folder in INCLUDES]
-    flags += [f"-I{ROOT / KERNEL_FOLDERS[platform.machine()]}"]
+    flags += [f"-I{kernel_folder(build)}"]
     if build == "emulated":
         # What AVX2 has stays native: SIMDe 0.7 without it gets testz wrong. More optimization of SIMDe's code takes
         # minutes; nor does it pass our warnings.
         flags += ["-O1", "-mavx2", "-DLW_EMULATE_SIMD"]
     else:
         flags += ["-O2", *WARNINGS]
-    if SANITIZE:
+    if SANITIZE and build not in CROSS:
         flags += ["-fsanitize=address", "-fno-sanitize-recover=all"]
     if SANITIZE and build == "native":  # for undefined behaviour of ours, not of SIMDe
         flags += ["-fsanitize=undefined"]
     return flags
 
 
-def sources() -> list[Path]:
-    """The reference, this machine's kernels and the table of them."""
-    folders = [ENGINE / "reference", ROOT / KERNEL_FOLDERS[platform.machine()]]
-    return [path for folder in folders for path in sorted(folder.glob("*.c"))] + [HERE / "kernel_table.c"]
+def sources(build: str) -> list[Path]:
+    """The reference, the kernels and the table of them."""
+    folders = [ENGINE / "reference", kernel_folder(build)]
+    files = [path for folder in folders for path in sorted(folder.glob("*.c"))]
+    files += [ENGINE / "src/cpu.c", HERE / "kernel_table.c"]
+    return [*files, HERE / "kernel_server.c"] if build in CROSS else files
 
 
-def headers() -> list[Path]:
+def headers(build: str) -> list[Path]:
     """Whatever a source may include."""
-    folders = [ENGINE / folder for folder in INCLUDES] + [ROOT / KERNEL_FOLDERS[platform.machine()]]
+    folders = [ENGINE / folder for folder in INCLUDES] + [kernel_folder(build)]
     return [p for folder in folders for p in sorted(folder.iterdir()) if p.suffix in (".h", ".def")]
 
 
@@ -63,10 +79,10 @@ def _digest(parts: list[bytes]) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _run_compiler(arguments: list[str], output: Path) -> None:
+def _run_compiler(build: str, arguments: list[str], output: Path) -> None:
     # A half-written file must never be taken for a finished one: other test processes build the same.
     partial = output.with_suffix(f".{os.getpid()}.partial")
-    command = [os.environ.get("CC", "gcc"), *arguments, "-o", str(partial)]
+    command = [*compiler(build), *arguments, "-o", str(partial)]
     plain = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # a sanitized compiler takes minutes
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
     if done.returncode != 0:
@@ -74,26 +90,41 @@ def _run_compiler(arguments: list[str], output: Path) -> None:
     partial.replace(output)
 
 
-def _object(source: Path, flags: list[str], common: bytes) -> Path:
+def _object(source: Path, build: str, flags: list[str], common: bytes) -> Path:
     output = BUILD / f"{source.stem}-{_digest([common, source.read_bytes()])}.o"
     if not output.exists():
-        _run_compiler([*flags, "-c", str(source)], output)
+        _run_compiler(build, [*flags, "-c", str(source)], output)
+    return output
+
+
+def _objects(build: str) -> list[Path]:
+    """Compiles what changed."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    flags = compiler_flags(build)
+    key = [" ".join([*compiler(build), *flags]).encode(), *(h.read_bytes() for h in headers(build))]
+    common = _digest(key).encode()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda source: _object(source, build, flags, common), sources(build)))
+
+
+def _link(build: str, flags: list[str], suffix: str) -> Path:
+    objects = [str(o) for o in _objects(build)]
+    output = BUILD / f"kernels-{build}-{_digest([o.encode() for o in objects])}{suffix}"
+    if not output.exists():
+        _run_compiler(build, [*flags, *objects], output)
     return output
 
 
 @cache
 def library_path(build: str) -> Path:
     """Builds what changed and returns the shared library. Raises RuntimeError with the compiler's words."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    flags = compiler_flags(build)
-    common = _digest([" ".join(flags).encode(), *(h.read_bytes() for h in headers())]).encode()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda source: _object(source, flags, common), sources()))
-    output = BUILD / f"kernels-{build}-{_digest([str(o).encode() for o in objects])}.so"
-    if not output.exists():
-        sanitizer = ["-fsanitize=address,undefined"] if SANITIZE else []
-        _run_compiler(["-shared", *sanitizer, *map(str, objects)], output)
-    return output
+    return _link(build, ["-shared", *(["-fsanitize=address,undefined"] if SANITIZE else [])], ".so")
+
+
+@cache
+def server_path(architecture: str) -> Path:
+    """The same for the program that serves kernel calls on another architecture."""
+    return _link(architecture, [], "")
 
 
 def _declarations() -> str:

@@ -1,4 +1,5 @@
 // The kernel list as a table that the tests walk, and what they need of the machine and the sanitizer.
+#include "lw_internal.h"
 #include "lw_reference.h"
 
 #define X(family, TIER, block_rows, sparse, kernel, stride, tile, name) void lw_##name(const void *args);
@@ -19,16 +20,18 @@ const lw_kernel *test_kernels(uint32_t *count) {
 
 // 1 if this processor can run the tier's instructions.
 int test_tier_runs(lw_tier tier) {
+#if !defined(__x86_64__)
+  return lw_cpu_has(tier);
+#else
   if (tier == LW_TIER_SCALAR) return 1;
-#if defined(__x86_64__)
   if (tier == LW_TIER_AVX2) return __builtin_cpu_supports("avx2") != 0;
   if (tier == LW_TIER_AVXVNNI) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");
   if (tier == LW_TIER_AVX512VNNI)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
-#endif
   return 0;
+#endif
 }
 
 void test_round(const float *input, size_t count, int32_t *output) {
