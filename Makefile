@@ -1,6 +1,7 @@
 # make demo    the main job, end to end, on data that ships with scikit-learn (about three minutes)
 # make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
 # make wasm    the engine for browsers: four modules in build/wasm
+# make web     the npm package, from make wasm: runtime/web/dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
@@ -17,7 +18,7 @@ APT := libsimde-dev clang qemu-user mmdebstrap
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
 
-.PHONY: demo test lint unit sanitize slow bench-x86 bench-web clean
+.PHONY: demo test lint unit sanitize slow web bench-x86 bench-web clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert
@@ -75,6 +76,9 @@ bench-x86: $(STAMPS)/test
 include tests/arm/arm.mk
 WASM_TOOLS := $(STAMPS)/test
 include runtime/engine/wasm.mk
+
+web: wasm $(STAMPS)/npm
+	cd runtime/web && npm run --silent check && npm run --silent build
 
 bench-web: $(STAMPS)/test $(STAMPS)/bench-web
 	@mkdir -p build/bench

@@ -12,7 +12,7 @@ from types import ModuleType
 RUNTIME = Path(__file__).parent.parent
 HEADER = RUNTIME / "engine" / "include" / "lw_format.h"
 TIERS = RUNTIME / "engine" / "include" / "lacewing.h"
-SLOTS = RUNTIME / "engine" / "wasm" / "lw_web.h"
+WEB = RUNTIME / "engine" / "wasm"
 SCRIPT = RUNTIME / "web" / "src" / "format.ts"
 NOTICE = "// Generated from runtime/format/description.py by generate.py. Do not edit.\n"
 Record = tuple[tuple[str, str, str], ...]
@@ -113,12 +113,19 @@ def _tiers() -> dict[int, str]:
 
 
 def web_slots() -> dict[str, dict[str, int]]:
-    """The slots of each array that the WebAssembly module answers with (lw_web.h)."""
+    """The slots of each array that passes between JavaScript and the WebAssembly module (lw_web.h, lw_image.h)."""
     arrays = {}
-    for body, array in re.findall(r"typedef enum \{([^}]*)\} lw_web_(\w+)_slot;", SLOTS.read_text()):
+    text = (WEB / "lw_web.h").read_text() + (WEB / "lw_image.h").read_text()
+    for body, array in re.findall(r"typedef enum \{([^}]*)\} lw_web_(\w+)_slot;", text):
         names = re.findall(rf"\bLW_WEB_{array.upper()}_(\w+),?", re.sub(r"//.*", "", body))
         arrays[array] = {name.lower(): slot for slot, name in enumerate(names)}
     return arrays
+
+
+def _stack_bytes() -> int:
+    match = re.search(r"#define LW_WEB_STACK_BYTES (\d+)u", (WEB / "lw_web.h").read_text())
+    assert match is not None
+    return int(match[1])
 
 
 def render_script(d: ModuleType) -> str:
@@ -138,6 +145,7 @@ def render_script(d: ModuleType) -> str:
         "FIRST_RUN_ERROR": d.RUN_ERRORS[0][0],
         "TIERS": _tiers(),
         "SLOTS": web_slots(),
+        "WORKER_STACK_BYTES": _stack_bytes(),
         "STATUSES": {number: [name, rule] for number, name, rule in errors},
     }
     lines = [f"export const {name} = {json.dumps(value)} as const;\n" for name, value in tables.items()]
