@@ -24,5 +24,6 @@ echo "== C warnings are errors"
 # gcc is the compiler that users build with; -O2 lets it see through more than -O0 would.
 for file in $(git ls-files 'runtime/engine/*.c' 'kernels_x86/*.c'); do
   gcc -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only \
-    -Iruntime/engine/include -Iruntime/engine/src -Iruntime/engine/reference -Iruntime/engine/hosted -Ikernels_x86 "$file"
+    -Iruntime/engine/include -Iruntime/engine/src -Iruntime/engine/reference -Iruntime/engine/hosted -Iruntime/engine/wasm \
+    -Ikernels_x86 "$file"
 done
