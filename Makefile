@@ -2,6 +2,7 @@
 # make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
 # make wasm    the engine for browsers: four modules in build/wasm
 # make web     the npm package, from make wasm: runtime/web/dist
+# make wheels    what pip installs, for x86-64 and aarch64: dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
@@ -15,8 +16,10 @@ PYTEST := $(BIN)/python -m pytest -q --durations=5
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
 APT := libsimde-dev clang qemu-user mmdebstrap
+# One compiler for every machine that is not this one.
+ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
-ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*)
+ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*.[hp]*)
 
 .PHONY: demo test lint unit sanitize slow web bench-x86 bench-web clean
 .DELETE_ON_ERROR:
@@ -73,7 +76,7 @@ bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
-include tests/arm/arm.mk
+include runtime/extension/wheels.mk tests/arm/arm.mk
 WASM_TOOLS := $(STAMPS)/test
 include runtime/engine/wasm.mk
 

@@ -64,11 +64,7 @@ def options() -> dict[str, Any]:
         "-pthread",
         "-D_POSIX_C_SOURCE=200809L",
     ]
-    strip = (
-        ["-pthread"]
-        if sys.platform == "darwin"
-        else ["-pthread", "-Wl,-s,--build-id=none,-z,noseparate-code"]
-    )
+    strip = ["-pthread"] if sys.platform == "darwin" else ["-pthread", "-Wl,-s,--build-id=none"]
     return {"extra_compile_args": flags, "extra_link_args": strip}
 
 

@@ -6,8 +6,7 @@ ARM_BUILD := build/arm
 ARM_PIP := $(BIN)/python -m pip install --quiet --upgrade --only-binary=:all: --python-version 3.11 --implementation cp \
   --abi cp311 --abi abi3 --abi none \
   $(patsubst %,--platform %_aarch64,manylinux2014 manylinux_2_17 manylinux_2_27 manylinux_2_28)
-# One compiler for every target. Kernels carry their own instruction sets, so no flag names a CPU.
-ZIG := $(abspath $(BIN))/python -m ziglang
+# Kernels carry their own instruction sets, so no flag names a CPU.
 ARM_CC := $(ZIG) cc -target aarch64-linux-gnu.2.17
 
 .PHONY: arm-board
@@ -18,7 +17,7 @@ $(STAMPS)/arm-root: $(STAMPS)/apt
 	@rm -rf $(ARM_BUILD)/root
 	@mkdir -p $(ARM_BUILD)
 	@mmdebstrap --quiet --variant=extract --architectures=arm64 \
-	  --include=python3,libpython3.11,libstdc++6,libgomp1,ca-certificates bookworm $(ARM_BUILD)/root
+	  --include=python3,libpython3.11,libstdc++6,libgomp1,ca-certificates,musl bookworm $(ARM_BUILD)/root
 	@touch $@
 
 # numpy and cffi are what a board needs; the rest, kept apart, is for tests that run there.
