@@ -1,0 +1,7 @@
+// Depthwise 5x5, stride 1, NEON.
+#include "vector128.h"
+
+#define LW_KERNEL lw_depthwise_5x5s1__neon
+#define LW_KERNEL_SIZE 5
+#define LW_KERNEL_STRIDE 1
+#include "../runtime/engine/vector128/depthwise_i16.h"

@@ -1,0 +1,7 @@
+// Depthwise 5x5, stride 2, NEON.
+#include "vector128.h"
+
+#define LW_KERNEL lw_depthwise_5x5s2__neon
+#define LW_KERNEL_SIZE 5
+#define LW_KERNEL_STRIDE 2
+#include "../runtime/engine/vector128/depthwise_i16.h"

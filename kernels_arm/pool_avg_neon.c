@@ -1,0 +1,5 @@
+// Average pooling, NEON.
+#include "vector128.h"
+
+#define LW_KERNEL(family) lw_##family##__neon
+#include "../runtime/engine/vector128/pool_avg.h"

@@ -1,0 +1,8 @@
+// Depthwise 3x3, stride 2, relaxed SIMD.
+#ifdef __wasm_relaxed_simd__
+#include "relaxed.h"
+
+#define LW_KERNEL lw_depthwise_3x3s2__relaxed
+#define LW_KERNEL_STRIDE 2
+#include "../runtime/engine/vector128/depthwise_dot.h"
+#endif

@@ -1,0 +1,7 @@
+// Depthwise 3x3, stride 2, simd128.
+#include "vector128.h"
+
+#define LW_KERNEL lw_depthwise_3x3s2__simd128
+#define LW_KERNEL_SIZE 3
+#define LW_KERNEL_STRIDE 2
+#include "../runtime/engine/vector128/depthwise_i16.h"

@@ -1,0 +1,5 @@
+// Four planes of float to one plane of quads, simd128.
+#include "vector128.h"
+
+#define LW_KERNEL(family) lw_##family##__simd128
+#include "../runtime/engine/vector128/quantize.h"

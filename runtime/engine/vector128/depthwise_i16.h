@@ -1,0 +1,110 @@
+// Depthwise KxK by products in i16, four pixels a step. The products of two taps always fit i16 (2 * 127 * 127 < 2^15);
+// where those of a whole row of taps do as well, a row is widened to i32 at once. Stride 1 computes two output rows
+// from the same loaded taps. Include after defining LW_KERNEL_SIZE (K), LW_KERNEL_STRIDE (1 or 2) and LW_KERNEL, the
+// name.
+#include "depthwise_lines.h"
+
+enum { SIZE = LW_KERNEL_SIZE, STRIDE = LW_KERNEL_STRIDE, TAPS = SIZE * SIZE, PAIRS = 2 };
+
+typedef struct {
+  v_weights weights[TAPS];
+  output_step output;
+} depthwise_filter;
+
+// The taps of one input row for four output pixels.
+LW_INLINE void load_row(const uint8_t *p, v_taps t[SIZE]) {
+  if (STRIDE == 1) {
+    LW_UNROLL
+    for (int x = 0; x < SIZE; x++) t[x] = load_taps(p + x * (int)LW_QUAD);
+    return;
+  }
+  LW_UNROLL
+  for (int x = 0; x < SIZE; x += 2) {
+    const v_split both = load_split(p + x * (int)LW_QUAD);
+    t[x] = taps_of(both.even);
+    if (x + 1 < SIZE) t[x + 1] = taps_of(both.odd);
+  }
+}
+
+// Adds up one output row of four pixels: `chain` taps in i16, then in i32.
+typedef struct {
+  v_sums16 chain;
+  v_i32 sum[4];  // per pixel, [4 channels]
+} row_sums;
+
+LW_INLINE void add_tap(row_sums *s, int tap, v_taps t, v_weights w, int chain) {
+  s->chain = tap % chain == 0 ? multiply(t, w) : multiply_add(s->chain, t, w);
+  if (tap % chain == chain - 1 || tap == TAPS - 1) add_sums16(s->sum, s->chain);
+}
+
+// rows: output rows, one below the other.
+LW_INLINE void four_pixels(const depthwise_filter *f, const uint8_t *lines, size_t line_stride, int rows, int chain,
+                           row_sums sums[2]) {
+  LW_UNROLL
+  for (int y = 0; y < SIZE + rows - 1; y++, lines += line_stride) {
+    v_taps t[SIZE];
+    load_row(lines, t);
+    LW_UNROLL
+    for (int r = 0; r < rows; r++) {
+      const int first = (y - r) * SIZE;  // tap
+      if (first < 0 || first >= TAPS) continue;
+      LW_UNROLL
+      for (int x = 0; x < SIZE; x++) add_tap(&sums[r], first + x, t[x], f->weights[first + x], chain);
+    }
+  }
+}
+
+LW_INLINE void compute_rows(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
+                            size_t output_stride, uint32_t width, int rows, int chain) {
+  const depthwise_filter f = *(const depthwise_filter *)filter;  // in registers: stores of bytes could alter it
+  for (uint32_t x = 0;; x = next_four(x, width)) {
+    row_sums sums[2];
+    LW_UNROLL
+    for (int i = 0; i < 4 * rows; i++) sums[i / 4].sum[i % 4] = f.output.bias;
+    four_pixels(&f, lines + (size_t)x * STRIDE * LW_QUAD, line_stride, rows, chain, sums);
+    LW_UNROLL
+    for (int r = 0; r < rows; r++)
+      store_u8(output + (size_t)r * output_stride + (size_t)x * LW_QUAD, requantized(sums[r].sum, &f.output));
+    if (x + LW_VECTOR_PIXELS >= width) return;
+  }
+}
+
+#define COMPUTE(name, rows, chain)                                                                \
+  static void name(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output, \
+                   size_t output_stride, uint32_t width) {                                        \
+    compute_rows(filter, lines, line_stride, output, output_stride, width, rows, chain);          \
+  }
+COMPUTE(one_row_by_pairs, 1, PAIRS)
+#if LW_KERNEL_STRIDE == 1
+COMPUTE(two_rows_by_pairs, 2, PAIRS)
+COMPUTE(two_rows, 2, SIZE)
+#else
+COMPUTE(one_row, 1, SIZE)
+#endif
+
+LW_INLINE int rows_of_taps_fit(const v_weights w[TAPS]) {
+  int all_fit = 1;
+  LW_UNROLL
+  for (int y = 0; y < SIZE; y++) {
+    v_range row = range_of(w[y * SIZE]);
+    LW_UNROLL
+    for (int x = 1; x < SIZE; x++) row = range_add(row, w[y * SIZE + x]);
+    all_fit &= range_fits(row);
+  }
+  return all_fit;
+}
+
+void LW_KERNEL(const void *args);
+
+void LW_KERNEL(const void *args) {
+  const lw_depthwise_args *a = args;
+#if LW_KERNEL_STRIDE == 1
+  static const line_rows by_pairs[] = {one_row_by_pairs, two_rows_by_pairs}, by_rows[] = {one_row_by_pairs, two_rows};
+#else
+  static const line_rows by_pairs[] = {one_row_by_pairs}, by_rows[] = {one_row};
+#endif
+  depthwise_filter f;
+  for (int i = 0; i < TAPS; i++) f.weights[i] = load_weights(a->weights + i * (int)LW_QUAD);
+  f.output = output_step_of(a);
+  depthwise_lines(a, sizeof by_pairs / sizeof by_pairs[0], rows_of_taps_fit(f.weights) ? by_rows : by_pairs, &f);
+}
