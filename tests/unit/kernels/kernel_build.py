@@ -71,7 +71,7 @@ def sources(build: str) -> list[Path]:
 
 def headers(build: str) -> list[Path]:
     """Whatever a source may include."""
-    folders = [ENGINE / folder for folder in INCLUDES] + [kernel_folder(build)]
+    folders = [ENGINE / folder for folder in [*INCLUDES, "vector128"]] + [kernel_folder(build)]
     return [p for folder in folders for p in sorted(folder.iterdir()) if p.suffix in (".h", ".def")]
 
 
