@@ -4,6 +4,7 @@
 # make web     the npm package, from make wasm: runtime/web/dist
 # make wheels    what pip installs, for x86-64 and aarch64: dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
+# make bench-arm    executed instructions against its peers on emulated ARM processors -> build/bench/arm.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
 # repeated at will.
@@ -15,7 +16,7 @@ STAMPS := build/stamps
 PYTEST := $(BIN)/python -m pytest -q --durations=5
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
-APT := libsimde-dev clang qemu-user mmdebstrap
+APT := libsimde-dev clang qemu-user mmdebstrap llvm-19
 # One compiler for every machine that is not this one.
 ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
@@ -76,7 +77,7 @@ bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
-include runtime/extension/wheels.mk tests/arm/arm.mk
+include runtime/extension/wheels.mk tests/arm/arm.mk tests/bench/arm/arm_bench.mk
 WASM_TOOLS := $(STAMPS)/test
 include runtime/engine/wasm.mk
 
