@@ -48,6 +48,7 @@ typedef enum {
   LW_TIER_I8MM = 18,
   LW_TIER_SIMD128 = 32,
   LW_TIER_RELAXED = 33,
+  LW_TIER_RELAXED_DOT = 34,  // where the relaxed dot product is one instruction
   LW_TIER_AUTO = 255
 } lw_tier;
 

@@ -35,7 +35,7 @@ typedef struct {
   const int8_t *weights;  // [kept][R][4] of the whole operator
   const uint16_t *index;  // [kept] position along K4 of each kept block, rising in a row; NULL when dense
   const uint32_t *row_start;  // [rows+1] first kept block of each row of blocks
-  // For kernels that add the products of two blocks in int16 (gemm, tier AVX2), else NULL. Two neighbouring blocks of a
+  // For kernels that add the products of two blocks in int16 (gemm, tiers AVX2 and RELAXED), else NULL. Two neighbouring blocks of a
   // row make a pair if that cannot overflow. Of each row, blocks counted from its first: at the beginning the first
   // blocks of its pairs, from 2*pairs on the blocks in no pair.
   const uint16_t *order;  // [kept]

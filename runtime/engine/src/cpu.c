@@ -83,6 +83,23 @@ int lw_cpu_has(lw_tier tier) {
 
 #else
 
+#if defined(__wasm_relaxed_simd__) && !defined(LW_SCALAR_ONLY)
+#include <wasm_simd128.h>
+
+static int32_t relaxed_dot(const volatile int8_t *a, const volatile int8_t *b) {
+  const v128_t none = wasm_i32x4_const_splat(0);
+  return wasm_i32x4_extract_lane(
+      wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_splat(*a), wasm_i8x16_splat(*b), none), 0);
+}
+
+// Operands outside of what our kernels use tell the instruction: sums of two products that int16 cannot hold come out
+// whole only where it is not in between. vpdpbusd takes the second operand as unsigned, sdot as signed.
+static int dot_is_one_instruction(void) {
+  static const volatile int8_t most = 127, least = -128, ones = -1;
+  return relaxed_dot(&most, &ones) == 4 * 127 * 255 || relaxed_dot(&least, &least) == 4 * 128 * 128;
+}
+#endif
+
 // WebAssembly is validated as a whole: a module that loads has what it was built with.
 int lw_cpu_has(lw_tier tier) {
   switch (tier) {
@@ -95,6 +112,8 @@ int lw_cpu_has(lw_tier tier) {
 #if defined(__wasm_relaxed_simd__) && !defined(LW_SCALAR_ONLY)
     case LW_TIER_RELAXED:
       return 1;
+    case LW_TIER_RELAXED_DOT:
+      return dot_is_one_instruction();
 #endif
     default:
       return 0;

@@ -4,7 +4,9 @@
 
 #define SAFE_SUM 258u  // 127 * 258 <= 32767
 
-int lw_wants_pairs(const lw_kernel *kernel) { return kernel->family == LW_FAMILY_GEMM && kernel->tier == LW_TIER_AVX2; }
+int lw_wants_pairs(const lw_kernel *kernel) {
+  return kernel->family == LW_FAMILY_GEMM && (kernel->tier == LW_TIER_AVX2 || kernel->tier == LW_TIER_RELAXED);
+}
 
 // Positive and negative magnitudes of eight weights, byte by byte: -127 .. 127, so nothing carries.
 static inline void split_signs(uint64_t w, uint64_t *positive, uint64_t *negative) {

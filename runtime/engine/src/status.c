@@ -53,6 +53,8 @@ const char *lw_tier_name(lw_tier tier) {
       return "simd128";
     case LW_TIER_RELAXED:
       return "relaxed";
+    case LW_TIER_RELAXED_DOT:
+      return "relaxed_dot";
     case LW_TIER_AUTO:
       return "auto";
   }

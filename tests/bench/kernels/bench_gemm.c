@@ -201,6 +201,9 @@ static double seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+#ifdef __wasm__
+static double clock_hz(void) { return 1e9; }  // no way to know: MAC per nanosecond instead
+#else
 static double clock_hz(void) {  // a chain of dependent additions takes one cycle each
   double best = 1e9;
   for (int round = 0; round < 2000; round++) {
@@ -214,6 +217,7 @@ static double clock_hz(void) {  // a chain of dependent additions takes one cycl
   }
   return 8000 / best;
 }
+#endif
 
 static double best_time(const problem *p, const lw_kernel *kernel, lw_kernel_function pack) {
   double best = 1e9;
@@ -234,10 +238,17 @@ static int available(lw_tier tier) {
   switch (tier) {
     case LW_TIER_SCALAR:
       return 1;
+#ifdef __wasm__
+    case LW_TIER_SIMD128:
+    case LW_TIER_RELAXED:
+    case LW_TIER_RELAXED_DOT:
+      return 1;
+#else
     case LW_TIER_AVX2:
       return __builtin_cpu_supports("avx2") != 0;
     case LW_TIER_AVX512VNNI:
       return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+#endif
     default:
       return 0;
   }

@@ -184,7 +184,7 @@ def make_gemm(
         padded[:channels] = values
         return Buffer(padded.nbytes, padded)
 
-    wants_pairs = kernel.family == "GEMM" and kernel.tier == "AVX2"
+    wants_pairs = kernel.family == "GEMM" and kernel.tier in ("AVX2", "RELAXED")
     order, pairs = w.pairing() if wants_pairs else (np.zeros(0, np.uint16), np.zeros(0, np.uint16))
     buffers = {
         "tile": Buffer(tile.size, tile),

@@ -1,0 +1,41 @@
+// Products through i16x8.relaxed_dot, where i32x4.relaxed_dot_add would itself be several instructions: vpmaddubsw adds
+// two products in int16, one more instruction widens them, and two paired blocks share that one.
+#ifdef __wasm_relaxed_simd__
+
+#include <wasm_simd128.h>
+
+#include "lw_kernel.h"
+
+#define PARTS 1
+#define PAIRS
+
+static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
+static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
+static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
+
+// The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
+static inline v128_t products(v128_t q, v128_t w) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(w, q); }
+static inline v128_t widen_add(v128_t sum, v128_t products) {
+  return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(products));
+}
+static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return widen_add(sum, products(q, w)); }
+static inline v128_t dot_pair(v128_t sum, v128_t q0, v128_t w0, v128_t q1, v128_t w1) {
+  return widen_add(sum, wasm_i16x8_add(products(q0, w0), products(q1, w1)));
+}
+
+#include "gemm_template.h"
+
+// Blocks of four and of eight channels differ in nothing but where the weights lie.
+static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 1); }
+static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 0); }
+
+void lw_gemm_sparse_1x4__relaxed(const void *args) { gemm(args, 1, 1, 4, 1); }
+void lw_gemm_sparse_2x4__relaxed(const void *args) { gemm(args, 2, 2, 4, 1); }
+void lw_gemm_sparse_4x4__relaxed(const void *args) { sparse_quads(args); }
+void lw_gemm_sparse_8x4__relaxed(const void *args) { sparse_quads(args); }
+void lw_gemm_dense_1x4__relaxed(const void *args) { gemm(args, 1, 1, 4, 0); }
+void lw_gemm_dense_2x4__relaxed(const void *args) { gemm(args, 2, 2, 4, 0); }
+void lw_gemm_dense_4x4__relaxed(const void *args) { dense_quads(args); }
+void lw_gemm_dense_8x4__relaxed(const void *args) { dense_quads(args); }
+
+#endif

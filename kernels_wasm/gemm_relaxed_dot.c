@@ -1,0 +1,32 @@
+// Products through i32x4.relaxed_dot_add, where it is one instruction (vpdpbusd, sdot).
+#ifdef __wasm_relaxed_simd__
+
+#include <wasm_simd128.h>
+
+#include "lw_kernel.h"
+
+#define PARTS 1
+
+static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
+static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
+static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
+
+// The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
+static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, q, sum); }
+
+#include "gemm_template.h"
+
+// Blocks of four and of eight channels differ in nothing but where the weights lie.
+static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 1); }
+static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 0); }
+
+void lw_gemm_sparse_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 1); }
+void lw_gemm_sparse_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 1); }
+void lw_gemm_sparse_4x4__relaxed_dot(const void *args) { sparse_quads(args); }
+void lw_gemm_sparse_8x4__relaxed_dot(const void *args) { sparse_quads(args); }
+void lw_gemm_dense_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 0); }
+void lw_gemm_dense_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 0); }
+void lw_gemm_dense_4x4__relaxed_dot(const void *args) { dense_quads(args); }
+void lw_gemm_dense_8x4__relaxed_dot(const void *args) { dense_quads(args); }
+
+#endif
