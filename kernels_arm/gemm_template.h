@@ -1,0 +1,153 @@
+// The block-sparse product, one text for every ARM tier. Include after defining LW_TARGET, LW_FULL_SUMS and
+//   accumulate(blocks, bias, sum, rows, channels, vectors, sparse)    the tier's loop over a row's kept blocks
+//
+// A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of four
+// pixels; its sums stay in registers while the row's kept blocks stream by. Pixels lie along the registers, so a sum
+// meets its channel's scale as one number, and storing four channels interleaves them (ST4). The functions below are
+// inlined with constants for rows, channels, vectors and sparse.
+#ifndef LW_GEMM_TEMPLATE_H
+#define LW_GEMM_TEMPLATE_H
+
+#include "gemm_blocks.h"
+
+#define GROUP_PIXELS 16u       // a register of bytes
+#define GROUP_VECTORS 4        // registers of sums that become one of bytes
+#define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
+
+typedef struct {
+  int8x16_t zero_point, clamp_min, clamp_max;
+} vector_requant;
+
+LW_TEMPLATE vector_requant vector_requant_of(const lw_requant *r) {
+  return (vector_requant){vdupq_n_s8((int8_t)r->zero_point), vdupq_n_s8((int8_t)r->clamp_min),
+                          vdupq_n_s8((int8_t)r->clamp_max)};
+}
+
+LW_TEMPLATE int32x4_t rounded(int32x4_t sum, float scale) {
+  return vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), scale));
+}
+
+// One channel of 4 * vectors pixels (at most 16; the other bytes are some u7). Saturation on the way changes nothing:
+// what leaves -128..127 leaves 0..127 on the same side when the zero point is added.
+LW_TEMPLATE int8x16_t requantized(const int32x4_t *sum /* [vectors] */, float scale, const vector_requant *to,
+                                  const int vectors) {
+  const int16x4_t first = vqmovn_s32(rounded(sum[0], scale));
+  const int16x8_t low =
+      vectors > 1 ? vqmovn_high_s32(first, rounded(sum[1], scale)) : vcombine_s16(first, vdup_n_s16(0));
+  int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vdup_n_s8(0));
+  if (vectors > 2) {
+    const int16x4_t third = vqmovn_s32(rounded(sum[2], scale));
+    bytes = vqmovn_high_s16(vget_low_s8(bytes), vqmovn_high_s32(third, rounded(sum[3], scale)));
+  }
+  return vminq_s8(vmaxq_s8(vqaddq_s8(bytes, to->zero_point), to->clamp_min), to->clamp_max);
+}
+
+// Four channels of one group: 16 pixels, or the first 8.
+LW_TEMPLATE void store_quads(uint8_t *output, const int8x16_t *channel /* [4] */, const int vectors) {
+  if (vectors > 2) {
+    const int8x16x4_t quads = {{channel[0], channel[1], channel[2], channel[3]}};
+    vst4q_s8((int8_t *)output, quads);
+  } else {
+    const int8x8x4_t quads = {
+        {vget_low_s8(channel[0]), vget_low_s8(channel[1]), vget_low_s8(channel[2]), vget_low_s8(channel[3])}};
+    vst4_s8((int8_t *)output, quads);
+  }
+}
+
+// Float results leave a network once: kept out of the way of the bytes.
+__attribute__((noinline)) static void store_f32(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                                                const int32_t *sum /* [channels][4 * vectors] */, int channels,
+                                                int vectors) {
+  const uint32_t room = 4 * (uint32_t)vectors, left = a->pixels - pixel, pixels = left < room ? left : room;
+  for (uint32_t c = channel; c < channel + (uint32_t)channels && c < a->channels; c++, sum += room)
+    for (uint32_t p = 0; p < pixels; p++)
+      a->output_f32[c * a->output_f32_stride + pixel + p] = (float)sum[p] * a->scale[c];
+}
+
+LW_TEMPLATE block_list blocks_of(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const int rows,
+                                 const int sparse) {
+  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
+  block_list b;
+  b.tile = a->tile + (size_t)pixel * LW_QUAD;
+  b.tile_stride = a->tile_stride;
+  b.weights = a->weights + (size_t)first * (size_t)rows * LW_QUAD + channel % (uint32_t)rows * LW_QUAD;
+  b.index = sparse ? a->index + first : NULL;
+  b.count = a->row_start[row + 1] - first;
+  return b;
+}
+
+// Some channels of one quad x one micro tile of pixels: as floats to where they belong, or as bytes to `group`.
+LW_TEMPLATE void row_tile(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const vector_requant *to,
+                          int8x16_t *group /* [groups][4] */, const int rows, const int channels, const int vectors,
+                          const int sparse) {
+  const block_list blocks = blocks_of(a, channel, pixel, rows, sparse);
+  int32x4_t sum[MAX_SUMS];  // [channels][vectors]
+  accumulate(&blocks, a->bias + channel, sum, rows, channels, vectors, sparse);
+  if (a->output_f32) {
+    int32_t all[MAX_SUMS * 4];
+    LW_UNROLL(16)
+    for (int s = 0; s < channels * vectors; s++) vst1q_s32(all + 4 * s, sum[s]);
+    store_f32(a, channel, pixel, all, channels, vectors);
+    return;
+  }
+  LW_UNROLL(4)
+  for (int c = 0; c < channels; c++) LW_UNROLL(4)
+  for (int v = 0; v < vectors; v += GROUP_VECTORS)
+    group[v + c] = requantized(sum + c * vectors + v, a->scale[channel + (uint32_t)c], to,
+                               vectors < GROUP_VECTORS ? vectors : GROUP_VECTORS);
+}
+
+// One output quad x one micro tile of pixels. Rows beyond the last channel do not exist; their channels are padding.
+LW_TEMPLATE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
+                           const int rows, const int vectors, const int sparse) {
+  const int channels = rows < (int)LW_QUAD ? rows : (int)LW_QUAD;
+  int8x16_t group[MAX_VECTORS];  // [groups][4]
+  LW_UNROLL(1)
+  for (int c = 0; c < (int)LW_QUAD; c += channels) {
+    const uint32_t channel = quad * LW_QUAD + (uint32_t)c;
+    if (channel < a->channels)
+      row_tile(a, channel, pixel, to, group + c, rows, channels, vectors, sparse);
+    else
+      for (int v = 0; v < vectors; v += GROUP_VECTORS)
+        for (int i = 0; i < channels; i++) group[v + c + i] = to->clamp_min;
+  }
+  if (a->output_f32) return;
+  uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
+  LW_UNROLL(4)
+  for (int v = 0; v < vectors; v += GROUP_VECTORS) store_quads(output + v * 4 * (int)LW_QUAD, group + v, vectors);
+}
+
+// Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
+LW_TEMPLATE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
+  const size_t line_bytes = (size_t)step * LW_QUAD * a->k4;
+  const size_t steps = LW_CACHE_BYTES / line_bytes;
+  return step * (steps ? (uint32_t)steps : 1u);
+}
+
+// rows: R of the blocks; vectors: registers of pixels in a full micro tile.
+LW_TEMPLATE void gemm(const lw_gemm_args *a, const int rows, const int vectors, const int sparse) {
+  const vector_requant to = vector_requant_of(&a->requant);
+  const uint32_t full = 4u * (uint32_t)vectors, chunk = pixels_in_cache(a, full);
+  for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
+    const uint32_t end = a->pixels - begin < chunk ? a->pixels : begin + chunk;
+    for (uint32_t quad = a->quad_begin; quad < a->quad_end; quad++) {
+      uint32_t p = begin;
+      for (; p + full <= end; p += full) quad_tile(a, quad, p, &to, rows, vectors, sparse);
+      while (p < end) {
+        const uint32_t left = end - p;
+        if (vectors > 2 && left > 4) {
+          quad_tile(a, quad, p, &to, rows, 4, sparse);
+          p += 16;
+        } else if (left > 4) {
+          quad_tile(a, quad, p, &to, rows, 2, sparse);
+          p += 8;
+        } else {
+          quad_tile(a, quad, p, &to, rows, 1, sparse);
+          p += 8;
+        }
+      }
+    }
+  }
+}
+
+#endif
