@@ -5,6 +5,8 @@ WASM_TOOLS ?=  # what must be there before the compiler runs: the top Makefile's
 WASM_BUILD := build/wasm
 WASM_MODULES := $(foreach tier,simd128 relaxed,$(tier) $(tier)-threads)
 WASM_SOURCES := $(wildcard runtime/engine/src/*.c runtime/engine/reference/*.c runtime/engine/wasm/*.c kernels_wasm/*.c)
+WASM_KERNEL_TEST := $(wildcard runtime/engine/reference/*.c runtime/engine/wasm/builtins.c kernels_wasm/*.c) \
+  runtime/engine/src/cpu.c tests/unit/kernels/kernel_table.c
 WASM_HEADERS := $(wildcard runtime/engine/*/*.h runtime/engine/src/*.def kernels_wasm/*.h) runtime/engine/wasm.mk
 
 WASM_CC := $(ZIG) cc -target wasm32-freestanding
@@ -27,6 +29,11 @@ $(WASM_BUILD)/$(1)$(2)/%.o: %.c $(WASM_HEADERS) | $(WASM_TOOLS)
 	$$(WASM_CC) $$(WASM_CFLAGS) $(3) $$(call wasm_level,$$<) -c $$< -o $$@
 $(WASM_BUILD)/lacewing-$(1)$(2).wasm: $(WASM_SOURCES:%.c=$(WASM_BUILD)/$(1)$(2)/%.o)
 	$$(WASM_LD) $(4) $$^ -o $$@
+
+# For tests/unit/kernels: the kernels alone, called through the function table.
+$(WASM_BUILD)/test/kernels-$(1)$(2).wasm: $(patsubst %.c,$(WASM_BUILD)/$(1)$(2)/%.o,$(WASM_KERNEL_TEST))
+	@mkdir -p $$(@D)
+	$$(WASM_LD) --export-table --export=test_kernels $(4) $$^ -o $$@
 endef
 $(eval $(call wasm_module,simd128,,,))
 $(eval $(call wasm_module,relaxed,,-mrelaxed-simd,))

@@ -15,6 +15,7 @@ from typing import Any
 
 import kernel_board
 import kernel_build
+import kernel_wasm
 import numpy as np
 import pytest
 from kernel_memory import LINE, MEMORY
@@ -38,7 +39,7 @@ def plane_bytes(pixels: int) -> int:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the kernel list in one build: ``native``, ``emulated``, or a processor model of a board."""
+    """One row of the kernel list in one build: ``native``, ``emulated``, a processor model of a board, or a module."""
 
     index: int
     name: str
@@ -97,10 +98,23 @@ def _board_kernels() -> list[Kernel]:
     return list(result.values())
 
 
+def _wasm_kernels() -> list[Kernel]:
+    """Of the WebAssembly modules: each in the module that it is for."""
+    if not kernel_wasm.is_built():
+        return []
+    result = []
+    for build, (_, _, tiers) in kernel_wasm.BUILDS.items():
+        for index, (family, tier, shape, name, _) in enumerate(kernel_wasm.module(build).kernels):
+            kernel = _named(index, family, tier, name, shape, build)
+            if kernel.tier in tiers:
+                result.append(kernel)
+    return result
+
+
 @cache
 def kernel_list() -> list[Kernel]:
     """Every kernel that can be run here, once per way to run it."""
-    return _own_kernels() + _board_kernels()
+    return _own_kernels() + _board_kernels() + _wasm_kernels()
 
 
 class Buffer:
@@ -184,6 +198,8 @@ def function_of(kernel: Kernel) -> Any:
     """The kernel's function in its build."""
     if kernel.build in kernel_board.PROCESSORS:
         return partial(kernel_board.board(kernel.build).call, kernel.index)
+    if kernel.build in kernel_wasm.BUILDS:
+        return partial(kernel_wasm.module(kernel.build).call, kernel.index)
     count = kernel_build.ffi().new("uint32_t *")
     return kernel_build.library(kernel.build).test_kernels(count)[kernel.index].function
 

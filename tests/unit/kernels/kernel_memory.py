@@ -15,7 +15,7 @@ LINE = 64
 
 _libc = cffi.FFI()
 _libc.cdef("void *mmap(void *address, size_t bytes, int protection, int flags, int file, long offset);")
-_READ_WRITE, _SHARED_FIXED_NOREPLACE = 0x3, 0x100001
+_READ_WRITE, _SHARED_FIXED, _SHARED_FIXED_NOREPLACE = 0x3, 0x11, 0x100001
 
 
 class SharedMemory:
@@ -24,13 +24,20 @@ class SharedMemory:
     def __init__(self) -> None:
         self.file = os.memfd_create("kernel-test-cases")
         os.truncate(self.file, BYTES)
-        wanted = _libc.cast("void *", ADDRESS)
-        memory: Any = _libc.dlopen(None)
-        memory = memory.mmap(wanted, BYTES, _READ_WRITE, _SHARED_FIXED_NOREPLACE, self.file, 0)
-        if memory != wanted:
-            raise MemoryError(f"address {ADDRESS:#x} is taken in this process")
+        memory = self._map(ADDRESS, _SHARED_FIXED_NOREPLACE)
         self._bytes: NDArray[np.uint8] = np.frombuffer(_libc.buffer(memory, BYTES), np.uint8)
         self._next = 0
+
+    def _map(self, address: int, flags: int) -> Any:
+        wanted = _libc.cast("void *", address)
+        library: Any = _libc.dlopen(None)
+        if library.mmap(wanted, BYTES, _READ_WRITE, flags, self.file, 0) != wanted:
+            raise MemoryError(f"address {address:#x} is taken in this process")
+        return wanted
+
+    def show_at(self, address: int) -> None:
+        """Lets the bytes appear at another address of this process, in place of what is there."""
+        self._map(address, _SHARED_FIXED)
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """[size] uint8, on a cache line."""
