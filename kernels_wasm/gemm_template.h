@@ -13,11 +13,8 @@
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
-#include <wasm_simd128.h>
+#include "requantize.h"
 
-#include "lw_kernel.h"
-
-#define LW_INLINE static inline __attribute__((always_inline))
 #define LW_OUTLINE static __attribute__((noinline))
 #define LW_UNROLL _Pragma("clang loop unroll(full)")
 #define LW_ROLLED _Pragma("clang loop unroll(disable) vectorize(disable)")
@@ -139,22 +136,6 @@ LW_INLINE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t 
   for (int s = 0; s < channels * vectors; s++) whole[s] = whole_sums(sum + s * PARTS);
 }
 
-typedef struct {
-  v128_t least, most;   // f32: the clamps, less the zero point
-  v128_t from_rounder;  // i32: what turns the bits of a rounded f32 into a u7
-} requantizer;
-
-// Adding 1.5 * 2^23 leaves no bits for a fraction: the addition itself rounds, half to even, and the low bits of the
-// result are the integer. The product is clamped first, which cannot change a result: the bounds are integers.
-#define ROUNDER 12582912.0f
-#define ROUNDER_BITS 0x4B400000
-
-LW_INLINE requantizer requantizer_of(const lw_requant *r) {
-  return (requantizer){wasm_f32x4_splat((float)(r->clamp_min - r->zero_point)),
-                       wasm_f32x4_splat((float)(r->clamp_max - r->zero_point)),
-                       wasm_i32x4_splat(r->zero_point - ROUNDER_BITS)};
-}
-
 // What the sums of one output quad in a micro tile still lack. A padding channel has no bias and no scale.
 typedef struct {
   v128_t bias[LW_QUAD], scale[LW_QUAD];
@@ -178,9 +159,7 @@ LW_INLINE v128_t scaled(v128_t sum, const quad_constants *k, const int c) {
 
 // [4 pixels] i32 of channel c -> its byte of [4 pixels] quads.
 LW_INLINE v128_t requantize(v128_t sum, const quad_constants *k, const requantizer *to, const int c) {
-  const v128_t clamped = wasm_f32x4_pmin(to->most, wasm_f32x4_pmax(to->least, scaled(sum, k, c)));
-  const v128_t rounded = wasm_f32x4_add(clamped, wasm_f32x4_const_splat(ROUNDER));
-  return wasm_i32x4_shl(wasm_i32x4_add(rounded, to->from_rounder), (uint32_t)(8 * c));
+  return wasm_i32x4_shl(rounded_and_clamped(scaled(sum, k, c), to), (uint32_t)(8 * c));
 }
 
 LW_OUTLINE void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum /* [4][vectors] */,
