@@ -4,4 +4,5 @@
 #define LW_KERNEL lw_depthwise_5x5s2__simd128
 #define LW_KERNEL_SIZE 5
 #define LW_KERNEL_STRIDE 2
+#define LW_SMALL
 #include "../runtime/engine/vector128/depthwise_i16.h"

@@ -9,6 +9,7 @@
 #define LW_INLINE static inline __attribute__((always_inline))
 #define LW_VECTOR_BYTES 16u
 #define LW_VECTOR_PIXELS 4u  // of a quad
+#define LW_DEPTHWISE_LINES lw_depthwise_lines__simd128
 
 typedef v128_t v_u8;   // often [4 pixels][4 channels]
 typedef v128_t v_s8;   //

@@ -5,7 +5,7 @@
 //   LW_DOT(s, u, w)   s + the dot products of [4] u7 with [4] s8
 //   LW_KERNEL_STRIDE  1 or 2
 //   LW_KERNEL         the name of the kernel
-#include "depthwise_lines.h"
+#include "depthwise.h"
 
 enum { STRIDE = LW_KERNEL_STRIDE, ROWS = STRIDE == 1 ? 2 : 1 };
 
@@ -121,5 +121,5 @@ LW_TARGET void LW_KERNEL(const void *args) {
     if (ROWS == 2) f.weights[ROWS - 1][x] = interleaved(none, w0, w1, w2).pixel[0];
   }
   f.output = output_step_of(a);
-  depthwise_lines(a, ROWS, compute, &f);
+  LW_DEPTHWISE_LINES(a, ROWS, compute, &f);
 }

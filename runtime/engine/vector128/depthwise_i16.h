@@ -2,7 +2,7 @@
 // where those of a whole row of taps do as well, a row is widened to i32 at once. Stride 1 computes two output rows
 // from the same loaded taps. Include after defining LW_KERNEL_SIZE (K), LW_KERNEL_STRIDE (1 or 2) and LW_KERNEL, the
 // name.
-#include "depthwise_lines.h"
+#include "depthwise.h"
 
 enum { SIZE = LW_KERNEL_SIZE, STRIDE = LW_KERNEL_STRIDE, TAPS = SIZE * SIZE, PAIRS = 2 };
 
@@ -75,12 +75,20 @@ LW_INLINE void compute_rows(const void *filter, const uint8_t *lines, size_t lin
     compute_rows(filter, lines, line_stride, output, output_stride, width, rows, chain);          \
   }
 COMPUTE(one_row_by_pairs, 1, PAIRS)
+
+#ifdef LW_SMALL
+static const line_rows by_pairs[] = {one_row_by_pairs};
+#define LW_CHOOSE(weights) by_pairs
+#else
 #if LW_KERNEL_STRIDE == 1
 COMPUTE(two_rows_by_pairs, 2, PAIRS)
 COMPUTE(two_rows, 2, SIZE)
+static const line_rows by_pairs[] = {one_row_by_pairs, two_rows_by_pairs}, by_rows[] = {one_row_by_pairs, two_rows};
 #else
 COMPUTE(one_row, 1, SIZE)
+static const line_rows by_pairs[] = {one_row_by_pairs}, by_rows[] = {one_row};
 #endif
+#define LW_CHOOSE(weights) (rows_of_taps_fit(weights) ? by_rows : by_pairs)
 
 LW_INLINE int rows_of_taps_fit(const v_weights w[TAPS]) {
   int all_fit = 1;
@@ -94,17 +102,14 @@ LW_INLINE int rows_of_taps_fit(const v_weights w[TAPS]) {
   return all_fit;
 }
 
+#endif
+
 void LW_KERNEL(const void *args);
 
 void LW_KERNEL(const void *args) {
   const lw_depthwise_args *a = args;
-#if LW_KERNEL_STRIDE == 1
-  static const line_rows by_pairs[] = {one_row_by_pairs, two_rows_by_pairs}, by_rows[] = {one_row_by_pairs, two_rows};
-#else
-  static const line_rows by_pairs[] = {one_row_by_pairs}, by_rows[] = {one_row};
-#endif
   depthwise_filter f;
   for (int i = 0; i < TAPS; i++) f.weights[i] = load_weights(a->weights + i * (int)LW_QUAD);
   f.output = output_step_of(a);
-  depthwise_lines(a, sizeof by_pairs / sizeof by_pairs[0], rows_of_taps_fit(f.weights) ? by_rows : by_pairs, &f);
+  LW_DEPTHWISE_LINES(a, sizeof by_pairs / sizeof by_pairs[0], LW_CHOOSE(f.weights), &f);
 }

@@ -1,7 +1,8 @@
-// What the depthwise kernels share: padded lines, and the way from sums to bytes.
+// Runs a depthwise kernel over padded lines.
 //
 // Input rows are first copied into lines of scratch whose ends hold the zero point, so that the inner loops know no
 // border. Only then do they compute: a line that was just written cannot be forwarded to unaligned loads.
+#include "depthwise.h"
 
 void lw_depthwise__scalar(const void *args);
 
@@ -45,18 +46,9 @@ LW_INLINE void write_line(const lw_depthwise_args *a, int32_t y, size_t columns,
   if (body) copy_pixels(line + left * LW_QUAD, a->input + (size_t)y * a->width * LW_QUAD, body * LW_QUAD);
 }
 
-// Computes output rows of four pixels or more from lines that begin with the first one's window.
-typedef void (*line_rows)(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                          size_t output_stride, uint32_t width);
-
-// The next four pixels of a row, or its last four once more.
-static inline uint32_t next_four(uint32_t x, uint32_t width) {
-  return x + 2 * LW_VECTOR_PIXELS <= width ? x + LW_VECTOR_PIXELS : width - LW_VECTOR_PIXELS;
-}
-
 // Rows of less than four pixels are computed as four beside their place: the next row may belong to another thread.
-LW_INLINE void narrow_rows(line_rows compute, const void *filter, const uint8_t *lines, size_t line_stride,
-                           uint8_t *output, uint32_t width, uint32_t rows) {
+static void narrow_rows(line_rows compute, const void *filter, const uint8_t *lines, size_t line_stride,
+                        uint8_t *output, uint32_t width, uint32_t rows) {
   uint8_t wide[2 * LW_VECTOR_BYTES];
   compute(filter, lines, line_stride, wide, LW_VECTOR_BYTES, LW_VECTOR_PIXELS);
   for (uint32_t r = 0; r < rows; r++)
@@ -64,9 +56,7 @@ LW_INLINE void narrow_rows(line_rows compute, const void *filter, const uint8_t 
       __builtin_memcpy(output + (r * width + x) * LW_QUAD, wide + r * LW_VECTOR_BYTES + x * LW_QUAD, LW_QUAD);
 }
 
-// compute[n-1] does n rows at a time, up to most_rows (1 or 2).
-LW_INLINE void depthwise_lines(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *compute,
-                               const void *filter) {
+void LW_KERNEL(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *compute, const void *filter) {
   const line_plan plan = plan_lines(a, most_rows);
   const uint32_t width = a->output_width;
   if (plan.rows == 0) {  // padding so wide that not one window of lines fits
@@ -89,27 +79,3 @@ LW_INLINE void depthwise_lines(const lw_depthwise_args *a, uint32_t most_rows, c
     }
   }
 }
-
-// From four sums, one pixel each, to bytes.
-typedef struct {
-  v_i32 bias;   // [4 channels]
-  v_f32 scale;  // [4 channels]
-  v_output bytes;
-} output_step;
-
-LW_INLINE output_step output_step_of(const lw_depthwise_args *a) {
-  return (output_step){load_i32(a->bias), load_f32(a->scale), output_of(&a->requant)};
-}
-
-LW_INLINE v_i32 scaled_sum(v_i32 sum, const output_step *o) { return round_i32(mul_f32(f32_of_i32(sum), o->scale)); }
-
-LW_INLINE v_u8 requantized(const v_i32 sum[4], const output_step *o) {
-  return output_bytes(scaled_sum(sum[0], o), scaled_sum(sum[1], o), scaled_sum(sum[2], o), scaled_sum(sum[3], o),
-                      &o->bytes);
-}
-
-#if defined(__clang__)
-#define LW_UNROLL _Pragma("unroll")
-#else
-#define LW_UNROLL _Pragma("GCC unroll 32")
-#endif

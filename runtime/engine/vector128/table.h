@@ -20,7 +20,7 @@ LW_INLINE channel_masks each_channel(void) {
   return m;
 }
 
-LW_INLINE v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel_masks *m, v_u8 index) {
+static v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel_masks *m, v_u8 index) {
   v_u8 result = splat_u8(0);
   for (uint32_t c = 0; c < LW_QUAD; c++) {
     const v_table t = load_table(tables + c * (LW_ACTIVATION_MAX + 1));
