@@ -1,11 +1,13 @@
 // What the depthwise kernels share: lines of padded input, and the way from sums to bytes. Include after defining
 // LW_DEPTHWISE_LINES, the name of the function that depthwise_lines.h makes.
 
-// Computes output rows of four pixels or more from lines that begin with the first one's window.
-typedef void (*line_rows)(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                          size_t output_stride, uint32_t width);
+// Computes `times` output rows (or pairs of them) of four pixels or more, one below the other, from lines that begin
+// with the first one's window.
+typedef void (*line_rows)(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output, uint32_t width,
+                          uint32_t times);
 
-// Runs a kernel over padded copies of its input rows. compute[n-1] does n rows at a time, up to most_rows (1 or 2).
+// Runs a kernel over padded copies of its input rows. compute[n-1] does n rows at a time, up to most_rows
+// (1 or 2).
 void LW_DEPTHWISE_LINES(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *compute, const void *filter);
 
 // The next four pixels of a row, or its last four once more.

@@ -74,9 +74,8 @@ LW_INLINE LW_TARGET v_u8 four_pixels(const step_columns *c, const step_columns *
 #endif
 
 // rows: output rows, one below the other.
-LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                                      size_t output_stride, uint32_t width, int rows) {
-  const depthwise_filter f = *(const depthwise_filter *)filter;     // in registers: stores of bytes could alter it
+LW_INLINE LW_TARGET void compute_row(const depthwise_filter *f, const uint8_t *lines, size_t line_stride,
+                                     uint8_t *output, uint32_t width, int rows) {
   const uint8_t *last = lines + (rows == 2 ? 3 : 2) * line_stride;  // a row that the weights ignore if rows is 1
   const uint8_t *const row[4] = {lines, lines + line_stride, lines + 2 * line_stride, last};
   step_columns now = load_columns(row, 0);
@@ -84,8 +83,7 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
     const step_columns next = load_columns(row, x + LW_VECTOR_PIXELS);
     LW_UNROLL
     for (int r = 0; r < rows; r++)
-      store_u8(output + (size_t)r * output_stride + (size_t)x * LW_QUAD,
-               four_pixels(&now, &next, f.weights[r], &f.output));
+      store_u8(output + ((size_t)r * width + x) * LW_QUAD, four_pixels(&now, &next, f->weights[r], &f->output));
     if (x + LW_VECTOR_PIXELS >= width) return;
     const uint32_t after = next_four(x, width);
     now = after == x + LW_VECTOR_PIXELS ? next : load_columns(row, after);
@@ -93,16 +91,16 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
   }
 }
 
-static LW_TARGET void one_row(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                              size_t output_stride, uint32_t width) {
-  compute_rows(filter, lines, line_stride, output, output_stride, width, 1);
-}
-
+#define COMPUTE(name, rows)                                                                                          \
+  static LW_TARGET void name(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,          \
+                             uint32_t width, uint32_t times) {                                                       \
+    const depthwise_filter f = *(const depthwise_filter *)filter; /* in registers: stores of bytes could alter it */ \
+    for (; times; times--, lines += rows * STRIDE * line_stride, output += rows * (size_t)width * LW_QUAD)           \
+      compute_row(&f, lines, line_stride, output, width, rows);                                                      \
+  }
+COMPUTE(one_row, 1)
 #if LW_KERNEL_STRIDE == 1
-static LW_TARGET void two_rows(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                               size_t output_stride, uint32_t width) {
-  compute_rows(filter, lines, line_stride, output, output_stride, width, 2);
-}
+COMPUTE(two_rows, 2)
 static const line_rows compute[ROWS] = {one_row, two_rows};
 #else
 static const line_rows compute[ROWS] = {one_row};

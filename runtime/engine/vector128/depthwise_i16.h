@@ -54,25 +54,26 @@ LW_INLINE void four_pixels(const depthwise_filter *f, const uint8_t *lines, size
   }
 }
 
-LW_INLINE void compute_rows(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
-                            size_t output_stride, uint32_t width, int rows, int chain) {
-  const depthwise_filter f = *(const depthwise_filter *)filter;  // in registers: stores of bytes could alter it
+LW_INLINE void compute_row(const depthwise_filter *f, const uint8_t *lines, size_t line_stride, uint8_t *output,
+                           uint32_t width, int rows, int chain) {
   for (uint32_t x = 0;; x = next_four(x, width)) {
     row_sums sums[2];
     LW_UNROLL
-    for (int i = 0; i < 4 * rows; i++) sums[i / 4].sum[i % 4] = f.output.bias;
-    four_pixels(&f, lines + (size_t)x * STRIDE * LW_QUAD, line_stride, rows, chain, sums);
+    for (int i = 0; i < 4 * rows; i++) sums[i / 4].sum[i % 4] = f->output.bias;
+    four_pixels(f, lines + (size_t)x * STRIDE * LW_QUAD, line_stride, rows, chain, sums);
     LW_UNROLL
     for (int r = 0; r < rows; r++)
-      store_u8(output + (size_t)r * output_stride + (size_t)x * LW_QUAD, requantized(sums[r].sum, &f.output));
+      store_u8(output + ((size_t)r * width + x) * LW_QUAD, requantized(sums[r].sum, &f->output));
     if (x + LW_VECTOR_PIXELS >= width) return;
   }
 }
 
-#define COMPUTE(name, rows, chain)                                                                \
-  static void name(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output, \
-                   size_t output_stride, uint32_t width) {                                        \
-    compute_rows(filter, lines, line_stride, output, output_stride, width, rows, chain);          \
+#define COMPUTE(name, rows, chain)                                                                                   \
+  static void name(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output, uint32_t width,    \
+                   uint32_t times) {                                                                                 \
+    const depthwise_filter f = *(const depthwise_filter *)filter; /* in registers: stores of bytes could alter it */ \
+    for (; times; times--, lines += rows * STRIDE * line_stride, output += rows * (size_t)width * LW_QUAD)           \
+      compute_row(&f, lines, line_stride, output, width, rows, chain);                                               \
   }
 COMPUTE(one_row_by_pairs, 1, PAIRS)
 

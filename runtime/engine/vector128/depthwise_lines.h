@@ -6,76 +6,95 @@
 
 void lw_depthwise__scalar(const void *args);
 
-// How output turns into lines: line i of a chunk is one padded input row.
+// How output turns into lines: line i of a chunk is one padded input row of left + body + right pixels.
 typedef struct {
-  size_t columns;  // of input that the outputs of one row read, padding included
-  size_t stride;   // bytes between lines, with room for what the last step reads past the columns
-  uint32_t rows;   // output rows whose input fits the scratch
+  size_t left, body, right;  // pixels; only body comes from the image
+  size_t stride;             // bytes between lines, with room for what the last step reads past the pixels
+  uint32_t rows;             // output rows whose input fits the scratch
 } line_plan;
 
-static inline line_plan plan_lines(const lw_depthwise_args *a, uint32_t step) {
+static line_plan plan_lines(const lw_depthwise_args *a, uint32_t most_rows) {
   const size_t outputs = lw_ceil_div(a->output_width, LW_VECTOR_PIXELS) * LW_VECTOR_PIXELS;
-  const size_t pixels = (outputs - 1) * a->stride_w + a->kernel_w + 2 * LW_VECTOR_PIXELS;
-  line_plan plan = {((size_t)a->output_width - 1) * a->stride_w + a->kernel_w,
-                    lw_ceil_div(pixels, LW_VECTOR_PIXELS) * LW_VECTOR_BYTES, 0};
-  const size_t lines = a->scratch_bytes / plan.stride;
-  if (lines >= a->kernel_h) plan.rows = (uint32_t)((lines - a->kernel_h) / a->stride_h + 1);
-  if (plan.rows > step) plan.rows -= plan.rows % step;
-  return plan;
+  const size_t room = (outputs - 1) * a->stride_w + a->kernel_w + 2 * LW_VECTOR_PIXELS;
+  const size_t pixels = ((size_t)a->output_width - 1) * a->stride_w + a->kernel_w;
+  line_plan p = {.left = a->pad_left < pixels ? a->pad_left : pixels};
+  p.body = a->width < pixels - p.left ? a->width : pixels - p.left;
+  p.right = pixels - p.left - p.body;
+  p.stride = lw_ceil_div(room, LW_VECTOR_PIXELS) * LW_VECTOR_BYTES;
+  const size_t lines = a->scratch_bytes / p.stride;
+  if (lines >= a->kernel_h) p.rows = (uint32_t)((lines - a->kernel_h) / a->stride_h + 1);
+  if (p.rows > most_rows) p.rows -= p.rows % most_rows;
+  return p;
 }
 
 // Exactly `bytes`, a multiple of 4: the last row of a plane has nothing readable behind it.
 LW_INLINE void copy_pixels(uint8_t *to, const uint8_t *from, size_t bytes) {
-  if (bytes >= LW_VECTOR_BYTES) {
-    const size_t last = bytes - LW_VECTOR_BYTES;
-    for (size_t i = 0; i < last; i += LW_VECTOR_BYTES) store_u8(to + i, load_u8(from + i));
-    store_u8(to + last, load_u8(from + last));
-  } else {
+  if (bytes < LW_VECTOR_BYTES) {
     for (size_t i = 0; i < bytes; i += LW_QUAD) __builtin_memcpy(to + i, from + i, LW_QUAD);
+    return;
+  }
+  const size_t last = bytes - LW_VECTOR_BYTES;
+  size_t i = 0;
+  for (; i + LW_LINE <= last; i += LW_LINE)
+    for (size_t k = i; k < i + LW_LINE; k += LW_VECTOR_BYTES) store_u8(to + k, load_u8(from + k));
+  for (; i < last; i += LW_VECTOR_BYTES) store_u8(to + i, load_u8(from + i));
+  store_u8(to + last, load_u8(from + last));
+}
+
+// May write up to three pixels more.
+LW_INLINE void fill_pixels(uint8_t *to, size_t pixels, v_u8 value) {
+  for (size_t i = 0; i < pixels; i += LW_VECTOR_PIXELS) store_u8(to + i * LW_QUAD, value);
+}
+
+// Lines of the input rows from `top` on. What a fill writes too much goes before the row is copied, or behind the line.
+LW_INLINE void write_lines(const lw_depthwise_args *a, const line_plan *p, int32_t top, uint32_t lines) {
+  const v_u8 zero = splat_u8(a->zero_point);
+  const size_t row_bytes = (size_t)a->width * LW_QUAD, body_bytes = p->body * LW_QUAD;
+  uint8_t *line = a->scratch;
+  for (uint32_t i = 0; i < lines; i++, line += p->stride) {
+    const uint32_t y = (uint32_t)top + i;  // a row above the image is a large number
+    if (y >= a->height) {
+      fill_pixels(line, p->left + p->body + p->right, zero);
+      continue;
+    }
+    fill_pixels(line, p->left, zero);
+    fill_pixels(line + p->left * LW_QUAD + body_bytes, p->right, zero);
+    copy_pixels(line + p->left * LW_QUAD, a->input + y * row_bytes, body_bytes);
   }
 }
 
-// Both ends are set by whole vectors before the row goes in between; the line has room for what they write too much.
-LW_INLINE void write_line(const lw_depthwise_args *a, int32_t y, size_t columns, uint8_t *line /* [columns][4] u8 */) {
-  const v_u8 zero = splat_u8(a->zero_point);
-  const int outside = y < 0 || (uint32_t)y >= a->height || a->pad_left >= columns;
-  const size_t left = outside ? columns : a->pad_left;
-  const size_t body = outside ? 0 : a->width < columns - left ? a->width : columns - left;
-  for (size_t i = 0; i < left; i += LW_VECTOR_PIXELS) store_u8(line + i * LW_QUAD, zero);
-  for (size_t i = left + body; i < columns; i += LW_VECTOR_PIXELS) store_u8(line + i * LW_QUAD, zero);
-  if (body) copy_pixels(line + left * LW_QUAD, a->input + (size_t)y * a->width * LW_QUAD, body * LW_QUAD);
+// A row of less than four pixels is computed as four beside its place: the next row may belong to another thread.
+static void narrow_row(line_rows compute, const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
+                       uint32_t width) {
+  uint8_t wide[LW_VECTOR_BYTES];
+  compute(filter, lines, line_stride, wide, LW_VECTOR_PIXELS, 1);
+  for (uint32_t x = 0; x < width; x++) __builtin_memcpy(output + x * LW_QUAD, wide + x * LW_QUAD, LW_QUAD);
 }
 
-// Rows of less than four pixels are computed as four beside their place: the next row may belong to another thread.
-static void narrow_rows(line_rows compute, const void *filter, const uint8_t *lines, size_t line_stride,
-                        uint8_t *output, uint32_t width, uint32_t rows) {
-  uint8_t wide[2 * LW_VECTOR_BYTES];
-  compute(filter, lines, line_stride, wide, LW_VECTOR_BYTES, LW_VECTOR_PIXELS);
-  for (uint32_t r = 0; r < rows; r++)
-    for (uint32_t x = 0; x < width; x++)
-      __builtin_memcpy(output + (r * width + x) * LW_QUAD, wide + r * LW_VECTOR_BYTES + x * LW_QUAD, LW_QUAD);
+static void compute_lines(const lw_depthwise_args *a, size_t line_stride, uint8_t *output, uint32_t rows,
+                          uint32_t most_rows, const line_rows *compute, const void *filter) {
+  const size_t row_bytes = (size_t)a->output_width * LW_QUAD, row_lines = a->stride_h * line_stride;  // bytes
+  if (a->output_width < LW_VECTOR_PIXELS) {
+    for (uint32_t r = 0; r < rows; r++)
+      narrow_row(compute[0], filter, a->scratch + r * row_lines, line_stride, output + r * row_bytes, a->output_width);
+    return;
+  }
+  const uint32_t rest = rows % most_rows, done = rows - rest;
+  if (done) compute[most_rows - 1](filter, a->scratch, line_stride, output, a->output_width, done / most_rows);
+  if (rest)
+    compute[rest - 1](filter, a->scratch + done * row_lines, line_stride, output + done * row_bytes, a->output_width,
+                      1);
 }
 
 void LW_KERNEL(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *compute, const void *filter) {
   const line_plan plan = plan_lines(a, most_rows);
-  const uint32_t width = a->output_width;
   if (plan.rows == 0) {  // padding so wide that not one window of lines fits
     lw_depthwise__scalar(a);
     return;
   }
   for (uint32_t y = a->row_begin; y < a->row_end; y += plan.rows) {
     const uint32_t rows = a->row_end - y < plan.rows ? a->row_end - y : plan.rows;
-    const uint32_t lines = (rows - 1) * a->stride_h + a->kernel_h;
-    const int32_t top = (int32_t)(y * a->stride_h) - (int32_t)a->pad_top;
-    for (uint32_t i = 0; i < lines; i++) write_line(a, top + (int32_t)i, plan.columns, a->scratch + i * plan.stride);
-    for (uint32_t r = 0; r < rows; r += most_rows) {
-      const uint32_t at_once = rows - r < most_rows ? rows - r : most_rows;
-      const uint8_t *first = a->scratch + (size_t)r * a->stride_h * plan.stride;
-      uint8_t *output = a->output + (size_t)(y + r) * width * LW_QUAD;
-      if (width < LW_VECTOR_PIXELS)
-        narrow_rows(compute[at_once - 1], filter, first, plan.stride, output, width, at_once);
-      else
-        compute[at_once - 1](filter, first, plan.stride, output, (size_t)width * LW_QUAD, width);
-    }
+    write_lines(a, &plan, (int32_t)(y * a->stride_h) - (int32_t)a->pad_top, (rows - 1) * a->stride_h + a->kernel_h);
+    compute_lines(a, plan.stride, a->output + (size_t)y * a->output_width * LW_QUAD, rows, most_rows, compute, filter);
   }
 }

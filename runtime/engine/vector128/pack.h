@@ -88,10 +88,10 @@ LW_INLINE void copy_stride1(uint8_t *to, const uint8_t *from, uint32_t pixels) {
   }
 }
 
-// Pixels 0, 2, 4, 6 out of pixels 0 to 3 and 3 to 6: nothing behind the last one wanted is read.
+// Nothing behind the last pixel wanted is read.
 LW_INLINE void copy_stride2(uint8_t *to, const uint8_t *from, uint32_t pixels) {
-  for (; pixels >= LW_VECTOR_PIXELS; pixels -= LW_VECTOR_PIXELS, to += LW_VECTOR_BYTES, from += 2 * LW_VECTOR_BYTES)
-    store_u8(to, even_pixels(load_u8(from), next_pixel(load_u8(from + 3 * LW_QUAD))));
+  for (; pixels > LW_VECTOR_PIXELS; pixels -= LW_VECTOR_PIXELS, to += LW_VECTOR_BYTES, from += 2 * LW_VECTOR_BYTES)
+    store_u8(to, load_split(from).even);
   for (; pixels; pixels--, to += LW_QUAD, from += 2 * LW_QUAD) copy_pixel(to, from);
 }
 
