@@ -3,6 +3,7 @@
 // Input rows are first copied into lines of scratch whose ends hold the zero point, so that the inner loops know no
 // border. Only then do they compute: a line that was just written cannot be forwarded to unaligned loads.
 #include "depthwise.h"
+#include "pixels.h"
 
 void lw_depthwise__scalar(const void *args);
 
@@ -27,39 +28,22 @@ static line_plan plan_lines(const lw_depthwise_args *a, uint32_t most_rows) {
   return p;
 }
 
-// Exactly `bytes`, a multiple of 4: the last row of a plane has nothing readable behind it.
-LW_INLINE void copy_pixels(uint8_t *to, const uint8_t *from, size_t bytes) {
-  if (bytes < LW_VECTOR_BYTES) {
-    for (size_t i = 0; i < bytes; i += LW_QUAD) __builtin_memcpy(to + i, from + i, LW_QUAD);
-    return;
-  }
-  const size_t last = bytes - LW_VECTOR_BYTES;
-  size_t i = 0;
-  for (; i + LW_LINE <= last; i += LW_LINE)
-    for (size_t k = i; k < i + LW_LINE; k += LW_VECTOR_BYTES) store_u8(to + k, load_u8(from + k));
-  for (; i < last; i += LW_VECTOR_BYTES) store_u8(to + i, load_u8(from + i));
-  store_u8(to + last, load_u8(from + last));
-}
-
-// May write up to three pixels more.
-LW_INLINE void fill_pixels(uint8_t *to, size_t pixels, v_u8 value) {
-  for (size_t i = 0; i < pixels; i += LW_VECTOR_PIXELS) store_u8(to + i * LW_QUAD, value);
-}
-
 // Lines of the input rows from `top` on. What a fill writes too much goes before the row is copied, or behind the line.
-LW_INLINE void write_lines(const lw_depthwise_args *a, const line_plan *p, int32_t top, uint32_t lines) {
+static void write_lines(const lw_depthwise_args *a, line_plan p, int32_t top, uint32_t lines) {
   const v_u8 zero = splat_u8(a->zero_point);
-  const size_t row_bytes = (size_t)a->width * LW_QUAD, body_bytes = p->body * LW_QUAD;
+  const size_t row_bytes = (size_t)a->width * LW_QUAD, body_bytes = p.body * LW_QUAD;
+  const uint32_t height = a->height;
+  const uint8_t *input = a->input;
   uint8_t *line = a->scratch;
-  for (uint32_t i = 0; i < lines; i++, line += p->stride) {
+  for (uint32_t i = 0; i < lines; i++, line += p.stride) {
     const uint32_t y = (uint32_t)top + i;  // a row above the image is a large number
-    if (y >= a->height) {
-      fill_pixels(line, p->left + p->body + p->right, zero);
+    if (y >= height) {
+      fill_pixels(line, p.left + p.body + p.right, zero);
       continue;
     }
-    fill_pixels(line, p->left, zero);
-    fill_pixels(line + p->left * LW_QUAD + body_bytes, p->right, zero);
-    copy_pixels(line + p->left * LW_QUAD, a->input + y * row_bytes, body_bytes);
+    fill_pixels(line, p.left, zero);
+    fill_pixels(line + p.left * LW_QUAD + body_bytes, p.right, zero);
+    copy_pixels(line + p.left * LW_QUAD, input + y * row_bytes, body_bytes);
   }
 }
 
@@ -94,7 +78,7 @@ void LW_KERNEL(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *
   }
   for (uint32_t y = a->row_begin; y < a->row_end; y += plan.rows) {
     const uint32_t rows = a->row_end - y < plan.rows ? a->row_end - y : plan.rows;
-    write_lines(a, &plan, (int32_t)(y * a->stride_h) - (int32_t)a->pad_top, (rows - 1) * a->stride_h + a->kernel_h);
+    write_lines(a, plan, (int32_t)(y * a->stride_h) - (int32_t)a->pad_top, (rows - 1) * a->stride_h + a->kernel_h);
     compute_lines(a, plan.stride, a->output + (size_t)y * a->output_width * LW_QUAD, rows, most_rows, compute, filter);
   }
 }

@@ -1,6 +1,8 @@
 // im2col. A tile covers a few segments of output rows, and under one tap each segment is a run of input pixels with
 // zero points before and after it: the same runs for all quads, found once per tap.
 
+#include "pixels.h"
+
 void LW_KERNEL(pack)(const void *args);
 
 // Consecutive output pixels of one row.
@@ -68,24 +70,10 @@ static void find_runs(tile_plan *t, const lw_pack_args *a, uint32_t ky, uint32_t
 
 LW_INLINE void copy_pixel(uint8_t *to, const uint8_t *from) { __builtin_memcpy(to, from, LW_QUAD); }
 
-// Four at a time, the last four overlapping those before.
-LW_INLINE void fill(uint8_t *to, uint32_t pixels, v_u8 value) {
-  if (pixels >= LW_VECTOR_PIXELS) {
-    for (uint32_t p = 0; p + LW_VECTOR_PIXELS < pixels; p += LW_VECTOR_PIXELS) store_u8(to + p * LW_QUAD, value);
-    store_u8(to + (pixels - LW_VECTOR_PIXELS) * LW_QUAD, value);
-  } else {
-    for (uint32_t p = 0; p < pixels; p++) store_pixel(to + p * LW_QUAD, value);
-  }
-}
-
-LW_INLINE void copy_stride1(uint8_t *to, const uint8_t *from, uint32_t pixels) {
-  if (pixels >= LW_VECTOR_PIXELS) {
-    const uint32_t last = (pixels - LW_VECTOR_PIXELS) * LW_QUAD;  // bytes
-    for (uint32_t i = 0; i < last; i += LW_VECTOR_BYTES) store_u8(to + i, load_u8(from + i));
-    store_u8(to + last, load_u8(from + last));
-  } else {
-    for (uint32_t p = 0; p < pixels; p++) copy_pixel(to + p * LW_QUAD, from + p * LW_QUAD);
-  }
+// No pixel more: the next run may be written already.
+LW_INLINE void fill_exactly(uint8_t *to, uint32_t pixels, v_u8 value) {
+  for (; pixels >= LW_VECTOR_PIXELS; pixels -= LW_VECTOR_PIXELS, to += LW_VECTOR_BYTES) store_u8(to, value);
+  for (; pixels; pixels--, to += LW_QUAD) store_pixel(to, value);
 }
 
 // Nothing behind the last pixel wanted is read.
@@ -100,9 +88,9 @@ LW_INLINE void pack_line(const tile_plan *t, uint32_t stride, v_u8 zero_point, c
     uint8_t *to = line + (size_t)r->at * LW_QUAD;
     const uint8_t *from = plane + r->source * LW_QUAD;
     if (r->outside)
-      fill(to, r->count, zero_point);
+      fill_exactly(to, r->count, zero_point);
     else if (stride == 1)
-      copy_stride1(to, from, r->count);
+      copy_pixels(to, from, (size_t)r->count * LW_QUAD);
     else if (stride == 2)
       copy_stride2(to, from, r->count);
     else
