@@ -20,6 +20,7 @@ from typing import Any
 import prepare
 from x86 import lace_file
 
+from arm import loops
 from arm.board import BUILD, CPUS, Counted, Cpu, count
 from arm.names import Names, total
 
@@ -148,6 +149,8 @@ def main() -> int:
         "machine": "qemu user mode",
         "date": date.today().isoformat(),
         "rows": rows,
+        "modeller": loops.modeller(),
+        "loops": loops.rows(),
     }
     temporary = args.output.with_suffix(".tmp")
     temporary.write_text(json.dumps(document, indent=1) + "\n")

@@ -153,6 +153,28 @@ def modelled(engine: Path = ENGINE) -> list[Modelled]:
     return [model(l, core) for l in inner_loops(engine) for core in CORES if core not in NEEDS[l.tier]]
 
 
+def rows() -> list[dict[str, Any]]:
+    """As docs/data keeps them."""
+    return [
+        {
+            "kernel": m.loop.kernel,
+            "core": CORES[m.core],
+            "instructions": len(m.loop.body),
+            "products": m.loop.products,
+            "cycles": round(m.cycles, 3),
+            "port_cycles": m.port_cycles,
+        }
+        for m in modelled()
+    ]
+
+
+def modeller() -> str:
+    """What models."""
+    text = subprocess.run(["llvm-mca-19", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"LLVM version (\S+)", text)
+    return f"llvm-mca {found[1]}" if found else "llvm-mca"
+
+
 def main() -> int:
     """Prints multiply-accumulates a cycle, modelled and by ports alone."""
     for m in modelled():
