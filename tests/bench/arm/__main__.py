@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import prepare
-from x86 import lace_file
+from x86 import VARIANTS, lace_file
 
 from arm import loops
 from arm.board import BUILD, CPUS, Counted, Cpu, count
@@ -28,8 +28,6 @@ RUNS = 2  # counted per model; they differ by the interpreter's own few thousand
 LEADING = 12  # functions that a row names; the rest is one figure
 PEERS = ("litert", "onnxruntime")
 PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime"}
-# (sparsity, block) of ours; 0 is dense
-VARIANTS = [(0.0, "4x4")] + [(s, b) for s in (0.5, 0.75) for b in ("4x4", "2x4", "1x4")]
 BUILDERS = {"v1": prepare.mobilenet_v1, "v2": prepare.mobilenet_v2}
 
 Row = dict[str, Any]
@@ -61,7 +59,7 @@ def entries(network: prepare.Network, folder: Path, runtime: str, cpu: Cpu) -> l
         return [Entry(network.name, runtime, network.tflite)]
     if runtime == "onnxruntime":
         return [Entry(network.name, runtime, network.qdq_onnx)]
-    wanted = [*VARIANTS, (0.5, "4x8"), (0.75, "4x8")] if cpu.tier == "i8mm" else VARIANTS
+    wanted = VARIANTS
     return [
         Entry(network.name, runtime, lace_file(network, folder, s, b), s, b if s else None) for s, b in wanted
     ]
