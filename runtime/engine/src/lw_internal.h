@@ -180,6 +180,7 @@ typedef struct {
   const lw_tensor_record *input, *output;  // the first input's
   const lw_place *from, *to;               // the first input's
   uint32_t parts, chunks;                  // parts = outer pieces * chunks, for tasks cut along two axes
+  const void *args;                        // what all parts hand to their kernel; each adds its own place
 } lw_call;
 
 static inline const lw_tensor_record *lw_call_input(const lw_call *call, uint32_t k) {

@@ -2,7 +2,13 @@
 // sparse weights. Threads share tiles, and output channels where tiles are few.
 #include "lw_internal.h"
 
-static lw_pack_args pack_args(const lw_call *call, uint32_t worker) {
+// What all parts of a convolution have in common.
+typedef struct {
+  lw_gemm_args gemm;  // without the tile and the output's place
+  lw_pack_args pack;  // with the first worker's tile
+} conv_args;
+
+static lw_pack_args pack_args(const lw_call *call) {
   const lw_window w = lw_window_of(call->plan->record);
   const uint32_t *in = call->input->dims;
   return (lw_pack_args){.input = call->from->data,
@@ -20,10 +26,9 @@ static lw_pack_args pack_args(const lw_call *call, uint32_t worker) {
                         .pad_left = w.pad_left,
                         .output_width = call->output->rank == 2 ? 1 : call->output->dims[3],
                         .zero_point = (uint8_t)call->input->zero_point,
-                        .tile = call->model->scratch + worker * call->model->scratch_stride};
+                        .tile = call->model->scratch};
 }
 
-// Everything but the tile and the output's place.
 static lw_gemm_args gemm_args(const lw_call *call) {
   const lw_op_plan *plan = call->plan;
   const uint32_t *attributes = plan->record->attributes;
@@ -55,7 +60,7 @@ static void cut_quads(const lw_call *call, uint32_t chunk, lw_gemm_args *args) {
 
 static void gemv_task(void *argument, uint32_t part, uint32_t worker) {
   const lw_call *call = argument;
-  lw_gemm_args args = gemm_args(call);
+  lw_gemm_args args = ((const conv_args *)call->args)->gemm;
   args.tile = call->plan->pack == NULL ? call->from->data : call->model->scratch;  // packed once, by the first worker
   args.tile_stride = LW_QUAD;
   args.pixels = 1;
@@ -76,13 +81,15 @@ static void gemm_task(void *argument, uint32_t part, uint32_t worker) {
   const uint32_t pixels = call->output->dims[2] * call->output->dims[3];
   const uint32_t first = part / call->chunks * tile;
   const uint32_t here = pixels - first < tile ? pixels - first : tile;
-  lw_gemm_args args = gemm_args(call);
+  const conv_args *all = call->args;
+  lw_gemm_args args = all->gemm;
   args.pixels = here;
   if (call->plan->pack == NULL) {
     args.tile = call->from->data + (size_t)first * LW_QUAD;
     args.tile_stride = call->from->plane;
   } else {
-    lw_pack_args pack = pack_args(call, worker);
+    lw_pack_args pack = all->pack;
+    pack.tile += worker * call->model->scratch_stride;
     pack.pixel_begin = first;
     pack.pixels = here;
     pack.tile_stride = lw_ceil_div(here, LW_TILE_PIXELS) * LW_LINE;
@@ -108,9 +115,11 @@ static uint32_t clamp_chunks(const lw_call *call, uint32_t wanted) {
 
 void lw_run_conv(lw_call *call) {
   const uint32_t workers = call->model->workers;
+  const conv_args args = {gemm_args(call), pack_args(call)};
+  call->args = &args;
   if (call->plan->kernel->family == LW_FAMILY_GEMV) {
     if (call->plan->pack != NULL) {
-      lw_pack_args pack = pack_args(call, 0);
+      lw_pack_args pack = args.pack;
       pack.pixels = 1;
       pack.tile_stride = LW_QUAD;
       call->plan->pack->function(&pack);
