@@ -13,14 +13,10 @@
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
-#include "requantize.h"
+#include "gemm_finish.h"
 
-#define LW_OUTLINE static __attribute__((noinline))
 #define LW_UNROLL _Pragma("clang loop unroll(full)")
-#define LW_ROLLED _Pragma("clang loop unroll(disable) vectorize(disable)")
 
-#define PIXELS 4u              // of a register of whole sums
-#define MAX_VECTORS 4          // registers of whole sums per channel
 #define MAX_SUMS 8             // registers of sums in a micro tile
 #define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
 
@@ -78,9 +74,7 @@ LW_INLINE void add_row(const lw_gemm_args *a, const block_list *b, uint32_t row,
   const uint16_t *order = a->order + first, *end = order + pairs, *last = a->order + a->row_start[row + 1];
   const int8_t *second = b->weights + b->block_bytes;
   uint32_t neighbour = 1;
-  LW_ROLLED
   for (;;) {
-    LW_ROLLED
     for (; order != end; order++) {
       const uint32_t i = *order;
       add_two(line_of(b, i, sparse), b->weights + i * b->block_bytes, line_of(b, i + neighbour, sparse),
@@ -100,7 +94,6 @@ LW_INLINE void add_row(const lw_gemm_args *a, const block_list *b, uint32_t row,
                        const int vectors, const int sparse) {
   const uint32_t count = a->row_start[row + 1] - a->row_start[row];
   const int8_t *w = b->weights;
-  LW_ROLLED
   for (uint32_t i = 0; i < count; i++, w += b->block_bytes) {
     const uint8_t *line = line_of(b, i, sparse);
     v128_t q[MAX_SUMS];
@@ -136,72 +129,17 @@ LW_INLINE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t 
   for (int s = 0; s < channels * vectors; s++) whole[s] = whole_sums(sum + s * PARTS);
 }
 
-// What the sums of one output quad in a micro tile still lack. A padding channel has no bias and no scale.
-typedef struct {
-  v128_t bias[LW_QUAD], scale[LW_QUAD];
-} quad_constants;
-
-LW_INLINE quad_constants constants_of(const lw_gemm_args *a, uint32_t quad) {
-  quad_constants k;
-  LW_UNROLL
-  for (uint32_t c = 0; c < LW_QUAD; c++) {
-    const uint32_t channel = quad * LW_QUAD + c;
-    const int exists = channel < a->channels;
-    k.bias[c] = wasm_i32x4_splat(exists ? a->bias[channel] : 0);
-    k.scale[c] = wasm_f32x4_splat(exists ? a->scale[channel] : 0);
-  }
-  return k;
-}
-
-LW_INLINE v128_t scaled(v128_t sum, const quad_constants *k, const int c) {
-  return wasm_f32x4_mul(wasm_f32x4_convert_i32x4(wasm_i32x4_add(sum, k->bias[c])), k->scale[c]);
-}
-
-// [4 pixels] i32 of channel c -> its byte of [4 pixels] quads.
-LW_INLINE v128_t requantize(v128_t sum, const quad_constants *k, const requantizer *to, const int c) {
-  return wasm_i32x4_shl(rounded_and_clamped(scaled(sum, k, c), to), (uint32_t)(8 * c));
-}
-
-LW_OUTLINE void finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum /* [4][vectors] */,
-                          uint32_t vectors) {
-  const quad_constants k = constants_of(a, quad);
-  const requantizer to = requantizer_of(&a->requant);
-  uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
-  LW_ROLLED
-  for (uint32_t v = 0; v < vectors; v++, sum++, output += sizeof(v128_t)) {
-    const v128_t low = wasm_v128_or(requantize(sum[0], &k, &to, 0), requantize(sum[vectors], &k, &to, 1));
-    const v128_t high =
-        wasm_v128_or(requantize(sum[2 * vectors], &k, &to, 2), requantize(sum[3 * vectors], &k, &to, 3));
-    wasm_v128_store(output, wasm_v128_or(low, high));
-  }
-}
-
-LW_OUTLINE void finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum /* [4][vectors] */,
-                           uint32_t vectors) {
-  const quad_constants k = constants_of(a, quad);
-  const uint32_t left = a->pixels - pixel, room = vectors * PIXELS, count = left < room ? left : room;
-  for (int c = 0; c < (int)LW_QUAD && quad * LW_QUAD + (uint32_t)c < a->channels; c++, sum += vectors) {
-    float all[MAX_VECTORS * PIXELS];
-    LW_ROLLED
-    for (uint32_t v = 0; v < vectors; v++) wasm_v128_store(all + v * PIXELS, scaled(sum[v], &k, c));
-    float *output = a->output_f32 + (quad * LW_QUAD + (uint32_t)c) * a->output_f32_stride + pixel;
-    LW_ROLLED
-    for (uint32_t p = 0; p < count; p++) output[p] = all[p];
-  }
-}
-
 // One output quad x one micro tile of pixels. Blocks lower than a quad go row by row; rows beyond the last channel do
 // not exist, their channels are padding: any sum will do, at scale zero.
 LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const uint32_t rows, const int channels,
                          const int vectors, const int sparse) {
   v128_t sum[LW_QUAD * MAX_VECTORS];  // [4][vectors]
-  LW_ROLLED
   for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c += (uint32_t)channels)
     accumulate_row(a, quad * LW_QUAD + c, pixel, sum + c * (uint32_t)vectors, rows, channels, vectors, sparse);
   if (a->output_f32)
-    finish_f32(a, quad, pixel, sum, (uint32_t)vectors);
+    lw_gemm_finish_f32(a, quad, pixel, sum, (uint32_t)vectors);
   else
-    finish_u7(a, quad, pixel, sum, (uint32_t)vectors);
+    lw_gemm_finish_u7(a, quad, pixel, sum, (uint32_t)vectors);
 }
 
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.

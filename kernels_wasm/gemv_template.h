@@ -58,7 +58,8 @@ LW_INLINE v128_t quad_sums(const lw_gemm_args *a, uint32_t quad, const uint32_t 
   return wasm_v128_load(sum);
 }
 
-static void finish_pixel(const lw_gemm_args *a, uint32_t quad, v128_t sums, const requantizer *to) {
+static __attribute__((noinline)) void finish_pixel(const lw_gemm_args *a, uint32_t quad, v128_t sums,
+                                                   const requantizer *to) {
   const uint32_t channel = quad * LW_QUAD, left = a->channels - channel, count = left < LW_QUAD ? left : LW_QUAD;
   int32_t bias[LW_QUAD] = {0};
   float scale[LW_QUAD] = {0}, products[LW_QUAD];

@@ -13,8 +13,9 @@ WASM_CC := $(ZIG) cc -target wasm32-freestanding
 WASM_CFLAGS := -std=c11 -g0 -ffreestanding -fvisibility=hidden -ffp-contract=off -mbulk-memory -msimd128 \
   -Wall -Wextra -Wconversion -Wshadow -Werror \
   $(patsubst %,-Iruntime/engine/%,include src reference wasm) -Ikernels_wasm
-# Kernels are worth their bytes, everything else is run once or waits for them.
-wasm_level = $(if $(filter kernels_wasm/%,$(1)),-O3,-Oz)
+# Kernels are worth their bytes, everything else is run once or waits for them. They say themselves what to unroll.
+WASM_FAST := -O3 -fno-unroll-loops -fno-vectorize -fno-slp-vectorize
+wasm_level = $(if $(filter kernels_wasm/%,$(1)),$(WASM_FAST),-Oz)
 # The stack lies first: running out of it is a trap, not a write into the data.
 WASM_LD := $(ZIG) wasm-ld --no-entry --export-dynamic --export=__heap_base --strip-all --stack-first -z stack-size=131072
 WASM_SHARED := --shared-memory --import-memory --initial-memory=1048576 --max-memory=4294967296 --export=__stack_pointer
