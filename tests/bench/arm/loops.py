@@ -97,7 +97,7 @@ class Modelled:
 
 
 def disassemble(engine: Path) -> dict[str, list[Instruction]]:
-    """The code of every matrix kernel."""
+    """The code of every kernel that multiplies matrices; those for one pixel are bound by memory."""
     command = [
         "llvm-objdump-19",
         "--disassemble",
@@ -110,7 +110,7 @@ def disassemble(engine: Path) -> dict[str, list[Instruction]]:
     body: list[Instruction] | None = None
     for line in text.splitlines():
         if header := re.match(r"[0-9a-f]+ <(.*)>:", line):
-            name = re.fullmatch(r"lw_(gem[mv]_\w+)", header[1])
+            name = re.fullmatch(r"lw_(gemm_\w+)", header[1])
             body = kernels.setdefault(name[1], []) if name else None
         elif body is not None and (found := re.match(r"\s*([0-9a-f]+):\s+(.*)", line)):
             body.append(Instruction(int(found[1], 16), re.sub(r"\s*//.*", "", found[2]).replace("\t", " ")))

@@ -72,12 +72,13 @@ def where(rows: list[Row]) -> str:
 
 def loops(found: list[Row]) -> str:
     """Modelled multiply-accumulates a cycle of every inner loop."""
-    cores = list(dict.fromkeys(row["core"] for row in found))
+    by_kernel = {row["kernel"]: [r["core"] for r in found if r["kernel"] == row["kernel"]] for row in found}
+    cores = max(by_kernel.values(), key=len)  # NEON runs on all
     lines = [
         f"| kernel | instructions | MAC | {' | '.join(cores)} |",
         "|---" * (len(cores) + 3) + "|",
     ]
-    for kernel in dict.fromkeys(row["kernel"] for row in found):
+    for kernel in by_kernel:
         of = {row["core"]: row for row in found if row["kernel"] == kernel}
         first = next(iter(of.values()))
         cells = [f"{first['products'] / of[c]['cycles']:.1f}" if c in of else "" for c in cores]
