@@ -1,4 +1,4 @@
-// A row of kept blocks as the tiers' inner loops read it.
+// What the products of all tiers are written with.
 #ifndef LW_GEMM_BLOCKS_H
 #define LW_GEMM_BLOCKS_H
 
@@ -14,17 +14,9 @@
 #define MAX_SUMS 16     // registers of sums in a micro tile
 #define MAX_VECTORS 16  // registers of pixels in a micro tile
 
-typedef struct {
-  const uint8_t *tile;  // first line, at the micro tile's first pixel
-  size_t tile_stride;
-  const int8_t *weights;  // first kept block, at the first of the micro tile's channels
-  const uint16_t *index;  // [count], NULL when dense
-  uint32_t count;         // kept blocks
-} block_list;
-
-LW_TEMPLATE const uint8_t *line_of(const block_list *b, size_t i, const int sparse) {
-  return b->tile + (sparse ? b->index[i] : i) * b->tile_stride;
-}
+// `later` is computed after `earlier`, without an instruction: left alone, compilers start more products than there are
+// registers, and spill.
+#define LW_AFTER(later, earlier0, earlier1) __asm__("" : "+w"(later) : "w"(earlier0), "w"(earlier1))
 
 // Registers of four pixels; u7 are valid as signed bytes.
 LW_TEMPLATE void load_pixels(const uint8_t *line, int8x16_t *pixels /* [vectors] */, const int vectors) {

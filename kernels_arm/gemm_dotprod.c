@@ -19,27 +19,37 @@ LW_TEMPLATE int32x4_t dot(int32x4_t sum, int8x16_t pixels, int8x16_t weights, co
   return vdotq_laneq_s32(sum, pixels, weights, 3);
 }
 
-LW_TEMPLATE void accumulate(const block_list *b, const int32_t *bias, int32x4_t *sum /* [channels][vectors] */,
-                            const int rows, const int channels, const int vectors, const int sparse) {
-  const int step = vectors < 4 ? vectors : 4;
-  const int8_t *w = b->weights;
+LW_TEMPLATE void start_sums(int32x4_t *raw /* [channels][vectors] */, const int32_t *bias, const int channels,
+                            const int vectors) {
   LW_UNROLL(16)
-  for (int s = 0; s < channels * vectors; s++) sum[s] = vdupq_n_s32(bias[s / vectors]);
-  LW_UNROLL(2)
-  for (uint32_t i = 0; i < b->count; i++, w += rows * (int)LW_QUAD) {
-    const uint8_t *line = line_of(b, i, sparse);
-    const int8x16_t weights = load_weights(w, channels);
-    LW_UNROLL(4)
-    for (int v = 0; v < vectors; v += step) {
-      int8x16_t pixels[4];
-      load_pixels(line + v * 16, pixels, step);
-      LW_UNROLL(16)
-      for (int k = 0; k < channels * step; k++) {
-        const int s = k / step * vectors + v + k % step;
-        sum[s] = dot(sum[s], pixels[k % step], weights, k / step);
-      }
+  for (int s = 0; s < channels * vectors; s++) raw[s] = vdupq_n_s32(bias[s / vectors]);
+}
+
+LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w, const int channels,
+                           const int vectors) {
+  const int step = vectors < 4 ? vectors : 4;
+  const int8x16_t weights = load_weights(w, channels);
+  LW_UNROLL(4)
+  for (int v = 0; v < vectors; v += step) {
+    int8x16_t pixels[4];
+    load_pixels(line + v * 16, pixels, step);
+    LW_UNROLL(16)
+    for (int k = 0; k < channels * step; k++) {
+      const int c = k / step, p = k % step;
+      raw[c * vectors + v + p] = dot(raw[c * vectors + v + p], pixels[p], weights, c);
     }
   }
+}
+
+LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
+                          const int channels, const int vectors) {
+  add_block(raw, line0, w, channels, vectors);
+  add_block(raw, line1, w + block, channels, vectors);
+}
+
+LW_TEMPLATE void gather_sums(const int32x4_t *raw, int32x4_t *sum, const int channels, const int vectors) {
+  LW_UNROLL(16)
+  for (int s = 0; s < channels * vectors; s++) sum[s] = raw[s];
 }
 
 #include "gemm_template.h"

@@ -10,9 +10,17 @@ LW_TEMPLATE int8x16_t zip_high(int8x16_t a, int8x16_t b) {
   return vreinterpretq_s8_s32(vzip2q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
 }
 
-// sum: [vectors][pixel pairs][channel pairs], each [2 pixels][2 channels]
-LW_TEMPLATE void add_pair(int32x4_t *sum, const uint8_t *line0, const uint8_t *line1, int8x16_t weights0,
-                          int8x16_t weights1, const int vectors) {
+// raw: [vectors][pixel pairs][channel pairs], each [2 pixels][2 channels]
+LW_TEMPLATE void start_sums(int32x4_t *raw, const int32_t *bias, const int channels, const int vectors) {
+  LW_UNROLL(16)
+  for (int s = 0; s < channels * vectors; s++) {
+    const int32x2_t two = vld1_s32(bias + s % 2 * 2);
+    raw[s] = vcombine_s32(two, two);
+  }
+}
+
+LW_TEMPLATE void add_products(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, int8x16_t weights0,
+                              int8x16_t weights1, const int vectors) {
   const int8x16_t channels01 = zip_low(weights0, weights1), channels23 = zip_high(weights0, weights1);
   int8x16_t pixels0[4], pixels1[4];
   load_pixels(line0, pixels0, vectors);
@@ -20,31 +28,32 @@ LW_TEMPLATE void add_pair(int32x4_t *sum, const uint8_t *line0, const uint8_t *l
   LW_UNROLL(4)
   for (int v = 0; v < vectors; v++) {
     const int8x16_t pixels01 = zip_low(pixels0[v], pixels1[v]), pixels23 = zip_high(pixels0[v], pixels1[v]);
-    sum[4 * v] = vmmlaq_s32(sum[4 * v], pixels01, channels01);
-    sum[4 * v + 1] = vmmlaq_s32(sum[4 * v + 1], pixels01, channels23);
-    sum[4 * v + 2] = vmmlaq_s32(sum[4 * v + 2], pixels23, channels01);
-    sum[4 * v + 3] = vmmlaq_s32(sum[4 * v + 3], pixels23, channels23);
+    int32x4_t *s = raw + 4 * v;
+    s[0] = vmmlaq_s32(s[0], pixels01, channels01);
+    s[1] = vmmlaq_s32(s[1], pixels01, channels23);
+    s[2] = vmmlaq_s32(s[2], pixels23, channels01);
+    s[3] = vmmlaq_s32(s[3], pixels23, channels23);
+    if (v + 1 < vectors) LW_AFTER(pixels0[v + 1], s[2], s[3]);
   }
 }
 
-LW_TEMPLATE void accumulate(const block_list *b, const int32_t *bias, int32x4_t *sum /* [4][vectors] */, const int rows,
-                            const int channels, const int vectors, const int sparse) {
-  int32x4_t pairs[MAX_SUMS];
+LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w, const int channels,
+                           const int vectors) {
+  (void)channels;  // four
+  add_products(raw, line, line, vld1q_s8(w), vdupq_n_s8(0), vectors);
+}
+
+LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
+                          const int channels, const int vectors) {
   (void)channels;
-  LW_UNROLL(16)
-  for (int s = 0; s < 4 * vectors; s++) {
-    const int32x2_t two = vld1_s32(bias + s % 2 * 2);
-    pairs[s] = vcombine_s32(two, two);
-  }
-  const int block = rows * (int)LW_QUAD;
-  const int8_t *w = b->weights;
-  uint32_t i = 0;
-  for (; i + 2 <= b->count; i += 2, w += 2 * block)
-    add_pair(pairs, line_of(b, i, sparse), line_of(b, i + 1, sparse), vld1q_s8(w), vld1q_s8(w + block), vectors);
-  if (i < b->count) add_pair(pairs, line_of(b, i, sparse), line_of(b, i, sparse), vld1q_s8(w), vdupq_n_s8(0), vectors);
+  add_products(raw, line0, line1, vld1q_s8(w), vld1q_s8(w + block), vectors);
+}
+
+LW_TEMPLATE void gather_sums(const int32x4_t *raw, int32x4_t *sum, const int channels, const int vectors) {
+  (void)channels;
   LW_UNROLL(4)
   for (int v = 0; v < vectors; v++) {
-    const int32x4_t *s = pairs + 4 * v;
+    const int32x4_t *s = raw + 4 * v;
     sum[v] = vuzp1q_s32(s[0], s[2]);
     sum[vectors + v] = vuzp2q_s32(s[0], s[2]);
     sum[2 * vectors + v] = vuzp1q_s32(s[1], s[3]);

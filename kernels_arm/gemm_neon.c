@@ -20,44 +20,35 @@ LW_TEMPLATE void load_weights(const int8_t *w /* [channels][4] */, int8x16_t *we
   }
 }
 
-// Sums of channel weights 0 and 1, 2 and 3 of pixels 0 and 1 (low) and of pixels 2 and 3 (high).
-typedef struct {
-  int32x4_t low, high;
-} split_sum;
-
-LW_TEMPLATE void add_one(split_sum *s, int8x16_t pixels, int8x16_t weights) {
-  s->low = vpadalq_s16(s->low, vmull_s8(vget_low_s8(pixels), vget_low_s8(weights)));
-  s->high = vpadalq_s16(s->high, vmull_high_s8(pixels, weights));
+// raw: [channels][vectors][2]: sums of weights 0 and 1, 2 and 3 of pixels 0 and 1, then of pixels 2 and 3.
+LW_TEMPLATE void start_sums(int32x4_t *raw, const int32_t *bias, const int channels, const int vectors) {
+  LW_UNROLL(16)
+  for (int s = 0; s < 2 * channels * vectors; s++)
+    raw[s] = vreinterpretq_s32_u64(vdupq_n_u64((uint32_t)bias[s / (2 * vectors)]));
 }
 
-LW_TEMPLATE void add_two(split_sum *s, int8x16_t pixels0, int8x16_t weights0, int8x16_t pixels1, int8x16_t weights1) {
-  const int16x8_t low = vmull_s8(vget_low_s8(pixels0), vget_low_s8(weights0));
-  const int16x8_t high = vmull_high_s8(pixels0, weights0);
-  s->low = vpadalq_s16(s->low, vmlal_s8(low, vget_low_s8(pixels1), vget_low_s8(weights1)));
-  s->high = vpadalq_s16(s->high, vmlal_high_s8(high, pixels1, weights1));
-}
-
-LW_TEMPLATE void add_block(const block_list *b, size_t i, split_sum *sum, const int rows, const int channels,
-                           const int vectors, const int sparse) {
-  const uint8_t *line = line_of(b, i, sparse);
+LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w, const int channels,
+                           const int vectors) {
   int8x16_t weights[4];
-  load_weights(b->weights + i * (size_t)rows * LW_QUAD, weights, channels);
+  load_weights(w, weights, channels);
   LW_UNROLL(8)
   for (int v = 0; v < vectors; v++) {
     const int8x16_t pixels = vld1q_s8((const int8_t *)line + v * 16);
     LW_UNROLL(4)
-    for (int c = 0; c < channels; c++) add_one(&sum[c * vectors + v], pixels, weights[c]);
+    for (int c = 0; c < channels; c++) {
+      int32x4_t *s = raw + 2 * (c * vectors + v);
+      s[0] = vpadalq_s16(s[0], vmull_s8(vget_low_s8(pixels), vget_low_s8(weights[c])));
+      s[1] = vpadalq_s16(s[1], vmull_high_s8(pixels, weights[c]));
+    }
   }
 }
 
-LW_TEMPLATE void add_pair(const block_list *b, size_t i, split_sum *sum, const int rows, const int channels,
-                          const int vectors, const int sparse) {
+LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
+                          const int channels, const int vectors) {
   const int step = vectors < 2 ? vectors : 2;
-  const uint8_t *line0 = line_of(b, i, sparse), *line1 = line_of(b, i + 1, sparse);
-  const int8_t *w = b->weights + i * (size_t)rows * LW_QUAD;
   int8x16_t weights0[4], weights1[4];
   load_weights(w, weights0, channels);
-  load_weights(w + rows * (int)LW_QUAD, weights1, channels);
+  load_weights(w + block, weights1, channels);
   LW_UNROLL(8)
   for (int v = 0; v < vectors; v += step) {
     int8x16_t pixels0[2], pixels1[2];
@@ -66,24 +57,20 @@ LW_TEMPLATE void add_pair(const block_list *b, size_t i, split_sum *sum, const i
     LW_UNROLL(8)
     for (int k = 0; k < channels * step; k++) {
       const int c = k / step, p = k % step;
-      add_two(&sum[c * vectors + v + p], pixels0[p], weights0[c], pixels1[p], weights1[c]);
+      int32x4_t *s = raw + 2 * (c * vectors + v + p);
+      const int16x8_t low = vmull_s8(vget_low_s8(pixels0[p]), vget_low_s8(weights0[c]));
+      const int16x8_t high = vmull_high_s8(pixels0[p], weights0[c]);
+      s[0] = vpadalq_s16(s[0], vmlal_s8(low, vget_low_s8(pixels1[p]), vget_low_s8(weights1[c])));
+      s[1] = vpadalq_s16(s[1], vmlal_high_s8(high, pixels1[p], weights1[c]));
+      if (c + 1 < channels) LW_AFTER(weights0[c + 1], s[0], s[1]);
+      if (c + 1 < channels) LW_AFTER(weights1[c + 1], s[0], s[1]);
     }
   }
 }
 
-LW_TEMPLATE void accumulate(const block_list *b, const int32_t *bias, int32x4_t *sum /* [channels][vectors] */,
-                            const int rows, const int channels, const int vectors, const int sparse) {
-  split_sum split[MAX_SUMS / 2];
+LW_TEMPLATE void gather_sums(const int32x4_t *raw, int32x4_t *sum, const int channels, const int vectors) {
   LW_UNROLL(16)
-  for (int s = 0; s < channels * vectors; s++) {
-    split[s].low = vreinterpretq_s32_u64(vdupq_n_u64((uint32_t)bias[s / vectors]));
-    split[s].high = split[s].low;
-  }
-  uint32_t i = 0;
-  for (; i + 2 <= b->count; i += 2) add_pair(b, i, split, rows, channels, vectors, sparse);
-  if (i < b->count) add_block(b, i, split, rows, channels, vectors, sparse);
-  LW_UNROLL(16)
-  for (int s = 0; s < channels * vectors; s++) sum[s] = vpaddq_s32(split[s].low, split[s].high);
+  for (int s = 0; s < channels * vectors; s++) sum[s] = vpaddq_s32(raw[2 * s], raw[2 * s + 1]);
 }
 
 #include "gemm_template.h"

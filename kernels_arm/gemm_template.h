@@ -1,5 +1,8 @@
-// The block-sparse product, one text for every ARM tier. Include after defining LW_TARGET, LW_FULL_SUMS and
-//   accumulate(blocks, bias, sum, rows, channels, vectors, sparse)    the tier's loop over a row's kept blocks
+// The block-sparse product, one text for every ARM tier. Include after gemm_blocks.h and the tier's
+//   start_sums(raw, bias, channels, vectors)               sums that hold the biases, as the tier arranges them
+//   add_block(raw, line, w, channels, vectors)             a kept block: its line of pixels and its weights
+//   add_pair(raw, line0, line1, w, block, channels, vectors)    two; `block` bytes from one's weights to the other's
+//   gather_sums(raw, sum, channels, vectors)               -> sum: [channels][vectors], four pixels each
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of four
 // pixels; its sums stay in registers while the row's kept blocks stream by. Pixels lie along the registers, so a sum
@@ -55,46 +58,73 @@ LW_TEMPLATE void store_quads(uint8_t *output, const int8x16_t *channel /* [4] */
 }
 
 // Float results leave a network once: kept out of the way of the bytes.
-__attribute__((noinline)) static void store_f32(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
-                                                const int32_t *sum /* [channels][4 * vectors] */, int channels,
-                                                int vectors) {
-  const uint32_t room = 4 * (uint32_t)vectors, left = a->pixels - pixel, pixels = left < room ? left : room;
-  for (uint32_t c = channel; c < channel + (uint32_t)channels && c < a->channels; c++, sum += room)
-    for (uint32_t p = 0; p < pixels; p++)
-      a->output_f32[c * a->output_f32_stride + pixel + p] = (float)sum[p] * a->scale[c];
+__attribute__((noinline)) static void store_f32(const int32_t *sum /* [channels][room] */, uint32_t room,
+                                                const float *scale /* [channels] */, uint32_t channels, uint32_t pixels,
+                                                float *output, size_t output_stride) {
+  for (uint32_t c = 0; c < channels; c++, sum += room, output += output_stride)
+    for (uint32_t p = 0; p < pixels; p++) output[p] = (float)sum[p] * scale[c];
 }
 
-LW_TEMPLATE block_list blocks_of(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const int rows,
-                                 const int sparse) {
-  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
-  block_list b;
-  b.tile = a->tile + (size_t)pixel * LW_QUAD;
-  b.tile_stride = a->tile_stride;
-  b.weights = a->weights + (size_t)first * (size_t)rows * LW_QUAD + channel % (uint32_t)rows * LW_QUAD;
-  b.index = sparse ? a->index + first : NULL;
-  b.count = a->row_start[row + 1] - first;
-  return b;
+LW_TEMPLATE void finish_f32(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                            const int32x4_t *sum /* [channels][vectors] */, const int channels, const int vectors) {
+  const uint32_t room = 4 * (uint32_t)vectors, left = a->pixels - pixel, exist = a->channels - channel;
+  int32_t all[MAX_SUMS * 4];
+  LW_UNROLL(16)
+  for (int s = 0; s < channels * vectors; s++) vst1q_s32(all + 4 * s, sum[s]);
+  store_f32(all, room, a->scale + channel, exist < (uint32_t)channels ? exist : (uint32_t)channels,
+            left < room ? left : room, a->output_f32 + channel * a->output_f32_stride + pixel, a->output_f32_stride);
+}
+
+// Kept blocks yet to come.
+typedef struct {
+  const uint8_t *line;    // dense: of the next block; sparse: of position 0; at the micro tile's first pixel
+  size_t stride;          // bytes between lines
+  const uint16_t *index;  // of the next block; NULL when dense
+} line_cursor;
+
+LW_TEMPLATE const uint8_t *next_line(line_cursor *c, const int sparse) {
+  if (sparse) return c->line + *c->index++ * c->stride;
+  const uint8_t *line = c->line;
+  c->line += c->stride;
+  return line;
+}
+
+// Sums of `channels` channels of one row of blocks.
+LW_TEMPLATE void accumulate(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                            int32x4_t *sum /* [channels][vectors] */, const int rows, const int channels,
+                            const int vectors, const int sparse) {
+  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row], count = a->row_start[row + 1] - first;
+  const size_t block = (size_t)rows * LW_QUAD;  // bytes
+  line_cursor lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride, sparse ? a->index + first : NULL};
+  const int8_t *w = a->weights + first * block + channel % (uint32_t)rows * LW_QUAD;
+  int32x4_t raw[MAX_SUMS];
+  start_sums(raw, a->bias + channel, channels, vectors);
+  for (const int8_t *end = w + count / 2 * 2 * block; w != end; w += 2 * block) {
+    const uint8_t *line0 = next_line(&lines, sparse), *line1 = next_line(&lines, sparse);
+    add_pair(raw, line0, line1, w, block, channels, vectors);
+  }
+  if (count % 2) add_block(raw, next_line(&lines, sparse), w, channels, vectors);
+  gather_sums(raw, sum, channels, vectors);
 }
 
 // Some channels of one quad x one micro tile of pixels: as floats to where they belong, or as bytes to `group`.
 LW_TEMPLATE void row_tile(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const vector_requant *to,
                           int8x16_t *group /* [groups][4] */, const int rows, const int channels, const int vectors,
                           const int sparse) {
-  const block_list blocks = blocks_of(a, channel, pixel, rows, sparse);
   int32x4_t sum[MAX_SUMS];  // [channels][vectors]
-  accumulate(&blocks, a->bias + channel, sum, rows, channels, vectors, sparse);
+  accumulate(a, channel, pixel, sum, rows, channels, vectors, sparse);
   if (a->output_f32) {
-    int32_t all[MAX_SUMS * 4];
-    LW_UNROLL(16)
-    for (int s = 0; s < channels * vectors; s++) vst1q_s32(all + 4 * s, sum[s]);
-    store_f32(a, channel, pixel, all, channels, vectors);
+    finish_f32(a, channel, pixel, sum, channels, vectors);
     return;
   }
   LW_UNROLL(4)
-  for (int c = 0; c < channels; c++) LW_UNROLL(4)
-  for (int v = 0; v < vectors; v += GROUP_VECTORS)
-    group[v + c] = requantized(sum + c * vectors + v, a->scale[channel + (uint32_t)c], to,
-                               vectors < GROUP_VECTORS ? vectors : GROUP_VECTORS);
+  for (int c = 0; c < channels; c++) {
+    const float scale = a->scale[channel + (uint32_t)c];
+    const int in_group = vectors < GROUP_VECTORS ? vectors : GROUP_VECTORS;
+    LW_UNROLL(4)
+    for (int v = 0; v < vectors; v += GROUP_VECTORS)
+      group[v + c] = requantized(sum + c * vectors + v, scale, to, in_group);
+  }
 }
 
 // One output quad x one micro tile of pixels. Rows beyond the last channel do not exist; their channels are padding.
@@ -105,7 +135,7 @@ LW_TEMPLATE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
   LW_UNROLL(1)
   for (int c = 0; c < (int)LW_QUAD; c += channels) {
     const uint32_t channel = quad * LW_QUAD + (uint32_t)c;
-    if (channel < a->channels)
+    if (rows >= (int)LW_QUAD || channel < a->channels)
       row_tile(a, channel, pixel, to, group + c, rows, channels, vectors, sparse);
     else
       for (int v = 0; v < vectors; v += GROUP_VECTORS)
@@ -125,7 +155,10 @@ LW_TEMPLATE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
 }
 
 // rows: R of the blocks; vectors: registers of pixels in a full micro tile.
-LW_TEMPLATE void gemm(const lw_gemm_args *a, const int rows, const int vectors, const int sparse) {
+LW_TEMPLATE void gemm(const void *args, const int rows, const int vectors, const int sparse) {
+  lw_gemm_args own;  // which no store can change: the compiler need not read it again
+  memcpy(&own, args, sizeof own);
+  const lw_gemm_args *a = &own;
   const vector_requant to = vector_requant_of(&a->requant);
   const uint32_t full = 4u * (uint32_t)vectors, chunk = pixels_in_cache(a, full);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
