@@ -2,6 +2,7 @@
 
 ``python -m tests.conformance.whole_models FOLDER``: the self-test's models always, and networks converted from
 ../shared/data where that is. Inputs are those of the vectors. A model that is there already is not converted again.
+``images.json`` has digests of what the converter's preprocessing makes of photos.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lacewing.converter.convert import convert
 from lacewing.converter.options import ConvertOptions
 from lacewing.format import Model
 from lacewing.selftest.models import MODELS
+from tests.conformance.images import cases, gray_model
 from tests.conformance.inputs import vector_inputs
 from tests.conformance.make_vectors import digests
 from tests.conftest import DATA
@@ -52,7 +54,7 @@ def write(folder: Path) -> dict[str, Any]:
     """Makes the files in ``folder`` and its ``models.json``; returns what that holds."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, build in MODELS.items():
+    for name, build in {**MODELS, "gray": gray_model}.items():
         files.append(folder / f"{name}.lace")
         files[-1].write_bytes(build().to_bytes())
     if DATA.is_dir():
@@ -63,6 +65,8 @@ def write(folder: Path) -> dict[str, Any]:
         with lacewing.Session(file) as session:
             index[file.stem] = {"seed": SEED, "outputs": digests(session.run(inputs))}
     (folder / "models.json").write_text(json.dumps(index, indent=1) + "\n")
+    shapes = {"classifier": (1, 3, 33, 33), "gray": (1, 1, 28, 28)}
+    (folder / "images.json").write_text(json.dumps(cases(shapes), indent=1) + "\n")
     return index
 
 

@@ -52,7 +52,7 @@ export function parseMetadata(text: string, source: string): Readonly<Record<str
 }
 
 /** Options, completed by what the model recorded. Throws `InputError` for values that make no sense. */
-export function preprocessing(options: ImageOptions, recorded: unknown): Preprocessing {
+export function preprocessing(options: ImageOptions, recorded: unknown, count: 1 | 3): Preprocessing {
   const model = (typeof recorded === "object" && recorded !== null ? recorded : {}) as Record<
     string,
     unknown
@@ -66,17 +66,18 @@ export function preprocessing(options: ImageOptions, recorded: unknown): Preproc
   const resize = options.resize ?? model["resize"] ?? undefined;
   if (resize !== undefined && !(Number.isInteger(resize) && (resize as number) > 0))
     throw new InputError(`resize is the short side in pixels, not ${JSON.stringify(resize)}`);
-  const std = three("std", options.std ?? model["std"]);
+  const std = channelwise("std", options.std ?? model["std"], count);
   if (Math.min(...std) <= 0) throw new InputError(`std must be above 0, not ${JSON.stringify(std)}`);
-  const mean = three("mean", options.mean ?? model["mean"]);
+  const mean = channelwise("mean", options.mean ?? model["mean"], count);
   return { fit, resize: resize as number | undefined, mean, std, bgr: channels === "bgr" };
 }
 
-function three(name: string, value: unknown): readonly number[] {
+/** Three values, whatever the tensor has of them. */
+function channelwise(name: string, value: unknown, count: 1 | 3): readonly number[] {
   const list: unknown[] = Array.isArray(value) ? value : [value ?? 127.5];
-  if (!list.every((v) => Number.isFinite(v)) || (list.length !== 1 && list.length !== 3))
+  if (!list.every((v) => Number.isFinite(v)) || (list.length !== 1 && list.length !== count))
     throw new InputError(
-      `${name} is one or three finite numbers in pixel units, not ${JSON.stringify(value)}`,
+      `${name} is one finite number in pixel units, or one per channel (${count}), not ${JSON.stringify(value)}`,
     );
   return list.length === 3 ? (list as number[]) : [list[0], list[0], list[0]].map(Number);
 }

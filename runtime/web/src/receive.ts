@@ -26,7 +26,7 @@ export async function receive(
   onProgress?: (progress: Progress) => void,
   signal?: AbortSignal,
 ): Promise<ReceivedFile> {
-  const file = new IncomingFile(engine, source.name);
+  const file = new IncomingFile(engine, source);
   const stop = (): void => source.cancel(); // ends the read that waits
   signal?.addEventListener("abort", stop);
   try {
@@ -62,7 +62,7 @@ class IncomingFile {
 
   constructor(
     private readonly engine: Engine,
-    private readonly name: string,
+    private readonly source: Source,
   ) {
     this.address = engine.allocate(FIRST_AREA);
   }
@@ -91,9 +91,9 @@ class IncomingFile {
     if (!MAGIC.every((byte, i) => header[i] === byte)) throw this.#notOurs(header);
     const view = new DataView(header.buffer, header.byteOffset);
     this.total = Number(view.getBigUint64(HEADER.file_bytes, true));
-    if (this.total > this.engine.limit)
+    if (this.source.remote && this.total > this.engine.limit)
       throw new LimitError(
-        `${this.name}: the file has ${this.total} bytes, ${this.engine.limit} of memory are allowed; raise maxMemory`,
+        `${this.source.name}: the file has ${this.total} bytes, ${this.engine.limit} of memory are allowed; raise maxMemory`,
         this.total,
         this.engine.limit,
       );
@@ -105,7 +105,7 @@ class IncomingFile {
       ? `it begins with ${JSON.stringify(start.slice(0, 15))}, as a web page does: check the address`
       : "convert the network with `lacewing convert`, or check the address";
     return new ModelFormatError(
-      this.name,
+      this.source.name,
       { status: MAGIC_BROKEN, where: "header", index: 0, found: 0, wanted: 0 },
       advice,
     );

@@ -198,8 +198,8 @@ export class Session {
     const engine = this.#usable();
     checkPixels(image);
     const info = options.input === undefined ? onlyInput(this.inputs) : named(this.inputs, options.input);
-    const how = preprocessing(options, this.metadata["preprocessing"]);
     const shape = imageShape(info, `input '${info.name}'`);
+    const how = preprocessing(options, this.metadata["preprocessing"], shape.channels);
     const bytes = guarded(() => imageToTensor(engine, image, shape, how, info));
     return new Tensor(info.type, info.type === "float32" ? new Float32Array(bytes.buffer) : bytes, info.dims);
   }
@@ -212,7 +212,7 @@ export class Session {
     const engine = this.#usable();
     if (!(tensor instanceof Tensor)) throw new InputError("toImageData takes a Tensor");
     const shape = imageShape(tensor, "the tensor");
-    const how = preprocessing(options, this.metadata["preprocessing"]);
+    const how = preprocessing(options, this.metadata["preprocessing"], shape.channels);
     const stored = [...this.outputs, ...this.inputs].find((info) => sameKind(info, tensor));
     if (tensor.type === "uint8" && stored === undefined)
       throw new InputError(
