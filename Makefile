@@ -16,20 +16,20 @@ STAMPS := build/stamps
 PYTEST := $(BIN)/python -m pytest -q --durations=5
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
-APT := libsimde-dev clang qemu-user mmdebstrap llvm-19
+APT := libsimde-dev clang qemu-user mmdebstrap llvm-19 chromium
 # One compiler for every machine that is not this one.
 ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*.[hp]*)
 
-.PHONY: demo test lint unit sanitize slow web bench-x86 bench-web clean
+.PHONY: demo test lint unit sanitize slow web test-web bench-x86 bench-web clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert
 	$(BIN)/lacewing demo --output build/demo
 
 test: $(STAMPS)/test $(STAMPS)/apt
-	@$(MAKE) --no-print-directory lint unit sanitize slow
+	@$(MAKE) --no-print-directory lint unit sanitize slow test-web
 	@echo "all of make test is green"
 
 $(STAMPS)/venv:
@@ -83,6 +83,11 @@ include runtime/engine/wasm.mk
 
 web: wasm $(STAMPS)/npm
 	cd runtime/web && npm run --silent check && npm run --silent build
+
+# The package in Chromium, in Node and in fresh projects, against what the native engine computes.
+test-web: web $(STAMPS)/apt
+	$(BIN)/python -m tests.conformance.whole_models build/conformance
+	cd runtime/web && npm test --silent
 
 bench-web: $(STAMPS)/test $(STAMPS)/bench-web
 	@mkdir -p build/bench
