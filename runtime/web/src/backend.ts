@@ -55,7 +55,7 @@ function chooseName(wanted: BackendName | "auto", available: BackendName[]): [Ba
   if (best === undefined)
     throw new BackendError(
       "this browser has no WebAssembly SIMD, which Lacewing needs; " +
-        "use Chrome 91, Firefox 89, Safari 16.4, Node 22 or newer",
+        "use Chrome 100, Firefox 97, Safari 16.4, Node 22 or newer",
     );
   if (wanted === "auto")
     return best === "relaxed-simd"

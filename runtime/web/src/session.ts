@@ -93,6 +93,7 @@ export class Session {
    * `BackendError`, `InputError`, or the signal's reason; whatever the file holds, nothing of it stays behind.
    */
   static async create(model: ModelSource, options: SessionOptions = {}): Promise<Session> {
+    checkOptions(options);
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
     const limit = memoryLimit(options.maxMemory);
@@ -244,6 +245,22 @@ export class Session {
       throw new SessionError(`${this.#name}: the session was released; create a new one`);
     return this.#engine;
   }
+}
+
+const OPTIONS = [
+  "threads",
+  "signal",
+  "onProgress",
+  "maxMemory",
+  "backend",
+  "wasmPaths",
+] satisfies (keyof SessionOptions)[];
+
+/** A misspelt option would be ignored. */
+function checkOptions(options: SessionOptions): void {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name as never));
+  if (unknown !== undefined)
+    throw new InputError(`create has no option '${unknown}'; there are ${OPTIONS.join(", ")}`);
 }
 
 function memoryLimit(maxMemory = DEFAULT_MAX_MEMORY): number {
