@@ -2,6 +2,7 @@
 # make test    everything CI runs: lint, unit tests, whole models, sanitizers, fuzzing, packaging
 # make wasm    the engine for browsers: four modules in build/wasm
 # make web     the npm package, from make wasm: runtime/web/dist
+# make web-demo    the demo page, served on loopback
 # make wheels    what pip installs, for x86-64 and aarch64: dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-arm    executed instructions against its peers on emulated ARM processors -> build/bench/arm.json
@@ -29,7 +30,7 @@ demo: $(STAMPS)/convert
 	$(BIN)/lacewing demo --output build/demo
 
 test: $(STAMPS)/test $(STAMPS)/apt
-	@$(MAKE) --no-print-directory lint unit sanitize slow test-web
+	@$(MAKE) --no-print-directory lint unit sanitize slow test-web test-web-demo
 	@echo "all of make test is green"
 
 $(STAMPS)/venv:
@@ -79,7 +80,7 @@ bench-x86: $(STAMPS)/test
 
 include runtime/extension/wheels.mk tests/arm/arm.mk tests/bench/arm/arm_bench.mk
 WASM_TOOLS := $(STAMPS)/test
-include runtime/engine/wasm.mk
+include runtime/engine/wasm.mk runtime/web/demo/demo.mk
 
 web: wasm $(STAMPS)/npm
 	cd runtime/web && npm run --silent check && npm run --silent build
@@ -89,12 +90,13 @@ test-web: web $(STAMPS)/apt
 	$(BIN)/python -m tests.conformance.whole_models build/conformance
 	cd runtime/web && npm test --silent
 
-bench-web: $(STAMPS)/test $(STAMPS)/bench-web
+bench-web: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/bench-web web
 	@mkdir -p build/bench
+	cd tests/bench/web && node_modules/.bin/tsc -p .
 	$(BIN)/python tests/bench/web.py --output build/bench/web.json
 
 $(STAMPS)/bench-web: tests/bench/web/package-lock.json
-	cd tests/bench/web && npm ci --no-fund --no-audit
+	cd tests/bench/web && npm ci --silent
 	@touch $@
 
 clean:

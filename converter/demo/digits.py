@@ -43,23 +43,23 @@ def load(seed: int = 0) -> Digits:
     return Digits(pixels[held_out:], labels[held_out:], pixels[:held_out], labels[:held_out])
 
 
-def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0) -> None:
-    """Trains the network for EPOCHS epochs and exports it to ONNX with a batch of one."""
+def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0, epochs: int = EPOCHS) -> None:
+    """Trains the network and exports it to ONNX with a batch of one."""
     torch.manual_seed(seed)
     network = _network()
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
     steps = -(-len(images) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=EPOCHS * steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=epochs * steps)
     network.train()
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         for batch in torch.split(torch.randperm(len(images)), BATCH):
             loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-        progress("training", (epoch + 1) / EPOCHS)
+        progress("training", (epoch + 1) / epochs)
     _export(network, onnx_path)
 
 
