@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lacewing._engine import lib
+from lacewing._engine import ffi, lib
 from lacewing.errors import InputError
 from lacewing.infos import Array, TensorInfo
 
 MAX_THREADS = int(lib.LW_POOL_MAX)
+MAX_CORES = int(lib.LW_MAX_CORES)
 
 
 def thread_count(threads: int | str | None) -> int:
@@ -32,6 +33,16 @@ def thread_count(threads: int | str | None) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
         raise InputError(f'{origin} is {threads!r}; give a number from 1 to {MAX_THREADS}, or "auto"')
     return threads or performance_cores()
+
+
+def core_capacities(folder: str | None = None) -> list[int]:
+    """Relative speed of each core, 1024 for the fastest; 0 for those that this process may not use.
+
+    ``folder``: where Linux keeps its cores, by default /sys/devices/system/cpu.
+    """
+    capacities = ffi.new("uint32_t[]", MAX_CORES)
+    place = ffi.NULL if folder is None else ffi.new("char[]", os.fsencode(folder))
+    return list(ffi.unpack(capacities, lib.lw_core_capacities(place, capacities, MAX_CORES)))
 
 
 def performance_cores() -> int:

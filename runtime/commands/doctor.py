@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ from lacewing.commands.output import print_json, size
 from lacewing.exit_codes import ExitCode
 
 PACKAGES = ("numpy", "cffi", "onnx", "onnxruntime", "openvino", "ai-edge-litert", "MNN", "torch")
-FEATURES = (
-    ("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni")  # as /proc/cpuinfo names them
-    + ("asimd", "asimddp", "i8mm")
-)
+# What each tier of a machine's kernels needs, as /proc/cpuinfo names it.
+TIER_FEATURES = {
+    "x86_64": {
+        "avx2": ("avx2", "fma", "f16c", "bmi1", "bmi2"),
+        "avxvnni": ("avx2", "avx_vnni"),
+        "avx512vnni": ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni"),
+    },
+    "aarch64": {"neon": ("asimd",), "dotprod": ("asimddp",), "i8mm": ("asimddp", "i8mm")},
+}
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # other names of the same
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(report)
     else:
         for key, value in report.items():
-            print(f"{key.replace('_', ' '):<16} {_shown(value)}")
+            print(f"{key.replace('_', ' '):<20} {_shown(value)}")
     return ExitCode.OK if report["problem"] is None else ExitCode.CHECK_FAILED
 
 
@@ -64,8 +71,11 @@ def _engine() -> dict[str, Any]:
         "library_size": path.stat().st_size,
         "engine": _engine.ffi.string(_engine.lib.lw_version()).decode(),
         "tiers": library.available_tiers(),
+        "missing_tiers": _missing(library.available_tiers()),
         "best_tier": library.best_tier(),
+        "core_capacities": arguments.core_capacities(),
         "auto_threads": arguments.performance_cores(),
+        "auto_threads_reason": "the cores of at least half the best capacity, among those that may be used",
     }
     return report | _choice()
 
@@ -101,9 +111,27 @@ def _cpu_name() -> str:
     return platform.processor() or "unknown"
 
 
+def _tier_features() -> dict[str, tuple[str, ...]]:
+    machine = platform.machine().lower()
+    return TIER_FEATURES.get(MACHINES.get(machine, machine), {})
+
+
 def _features() -> list[str]:
+    """Of the features that kernels use, those that the processor has."""
     words = set((_cpu_field("flags") or _cpu_field("Features")).split())
-    return [feature for feature in FEATURES if feature in words]
+    wanted = dict.fromkeys(feature for needs in _tier_features().values() for feature in needs)
+    return [feature for feature in wanted if feature in words]
+
+
+def _missing(available: list[str]) -> dict[str, str]:
+    """The tiers of this architecture that cannot be used, and why."""
+    features = _features()
+    reasons = {}
+    for tier, needs in _tier_features().items():
+        lacking = [feature for feature in needs if feature not in features]
+        if tier not in available:
+            reasons[tier] = f"the processor lacks {', '.join(lacking)}" if lacking else "not in this build"
+    return reasons
 
 
 def _cpu_field(key: str) -> str:
@@ -126,7 +154,9 @@ def _version(package: str) -> str | None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {found or 'not installed'}" for name, found in value.items())
+        return "; ".join(f"{name}: {found or 'not installed'}" for name, found in value.items()) or "none"
+    if isinstance(value, list) and value and isinstance(value[0], int):  # "4 x 1024, 4 x 446"
+        return ", ".join(f"{len(list(same))} x {number}" for number, same in groupby(value))
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, int) and value > 4096:

@@ -20,8 +20,18 @@ lw_pool *lw_pool_create(uint32_t threads);
 void lw_pool_parallel(void *pool, lw_task task, void *argument, uint32_t parts);
 void lw_pool_destroy(lw_pool *pool);
 
-// Threads worth using: the processors that this process may run on, and of a mixed processor only the fast ones.
+#define LW_MAX_CORES 1024u
+#define LW_FULL_CAPACITY 1024u
+
+// Threads worth using: the cores that this process may run on, and of a mixed processor (big.LITTLE) the fast ones.
 uint32_t lw_performance_cores(void);
+
+// Relative speed of each core as the system tells it, LW_FULL_CAPACITY for the fastest; 0 for cores that this process
+// may not use. Writes at most `count`; returns how many cores that are, up to the last usable one. `folder` is where
+// Linux keeps its cores, NULL for the usual place.
+uint32_t lw_core_capacities(const char *folder, uint32_t *capacities /* [count] */, uint32_t count);
+// How many of them have at least half the best one's capacity.
+uint32_t lw_count_fast_cores(const uint32_t *capacities /* [count] */, uint32_t count);
 
 #ifdef __cplusplus
 }

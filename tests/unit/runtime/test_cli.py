@@ -14,7 +14,7 @@ import pytest
 from conftest import two_inputs
 
 from lacewing import cli
-from lacewing.commands import Command, inspect
+from lacewing.commands import Command, doctor, inspect
 from lacewing.errors import LimitError
 from lacewing.exit_codes import ExitCode
 from lacewing.format import Model
@@ -96,12 +96,27 @@ def test_doctor(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["tier"] == report["best_tier"] == available_tiers()[-1]
     assert report["threads"] >= 1 and report["packages"]["numpy"]
+    assert sum(capacity > 0 for capacity in report["core_capacities"]) >= report["auto_threads"]
+    assert not set(report["missing_tiers"]) & set(report["tiers"])
     monkeypatch.setenv("LACEWING_TIER", "scalar")
     assert cli.main(["doctor"]) == ExitCode.OK
     assert "LACEWING_TIER in the environment" in capsys.readouterr().out
     monkeypatch.setenv("LACEWING_TIER", "warp")
     assert cli.main(["doctor"]) == ExitCode.CHECK_FAILED
     assert "no such tier" in capsys.readouterr().out
+
+
+def test_doctor_says_why_a_tier_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    monkeypatch.setattr(doctor, "_cpu_field", lambda key: "fp asimd asimddp" if key == "Features" else "")
+    report = doctor.examine()
+    assert report["cpu_features"] == ["asimd", "asimddp"]
+    reasons = {
+        "neon": "not in this build",
+        "dotprod": "not in this build",
+        "i8mm": "the processor lacks i8mm",
+    }
+    assert report["missing_tiers"] == reasons
 
 
 def test_selftest_passes_and_can_fail(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
