@@ -30,7 +30,7 @@ demo: $(STAMPS)/convert
 	$(BIN)/lacewing demo --output build/demo
 
 test: $(STAMPS)/test $(STAMPS)/apt
-	@$(MAKE) --no-print-directory lint unit sanitize slow test-web test-web-demo
+	@$(MAKE) --no-print-directory lint unit arm sanitize slow test-web test-web-demo
 	@echo "all of make test is green"
 
 $(STAMPS)/venv:
@@ -66,7 +66,7 @@ lint: $(STAMPS)/test
 	BIN=$(BIN) sh tests/lint.sh
 
 unit: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/arm-root
-	$(PYTEST) tests -m "not slow"
+	$(PYTEST) tests -m "not slow" --ignore=tests/arm
 
 sanitize: $(STAMPS)/test $(STAMPS)/apt
 	BIN=$(BIN) sh tests/sanitize.sh

@@ -1,5 +1,6 @@
 # A 64-bit ARM board without the board: a Debian root and Python packages for aarch64, run by qemu's user mode.
 #   tests/arm/python script.py    its Python, with numpy and cffi
+#   make arm                      the aarch64 wheels there, end to end
 # Included by the top Makefile.
 ARM_BUILD := build/arm
 # What pip may install there, whatever machine it runs on itself.
@@ -9,7 +10,7 @@ ARM_PIP := $(BIN)/python -m pip install --quiet --upgrade --only-binary=:all: --
 # Kernels carry their own instruction sets, so no flag names a CPU.
 ARM_CC := $(ZIG) cc -target aarch64-linux-gnu.2.17
 
-.PHONY: arm-board
+.PHONY: arm arm-board
 arm-board: $(STAMPS)/arm-root $(STAMPS)/arm-site
 
 $(STAMPS)/arm-root: $(STAMPS)/apt
@@ -20,10 +21,18 @@ $(STAMPS)/arm-root: $(STAMPS)/apt
 	  --include=python3,libpython3.11,libstdc++6,libgomp1,ca-certificates,musl bookworm $(ARM_BUILD)/root
 	@touch $@
 
-# numpy and cffi are what a board needs; the rest, kept apart, is for tests that run there.
+# What a board needs beside the wheel.
 $(STAMPS)/arm-site: $(STAMPS)/venv tests/arm/arm.mk
 	@echo "== installing Python packages for aarch64"
-	@rm -rf $(ARM_BUILD)/site $(ARM_BUILD)/site-test
+	@rm -rf $(ARM_BUILD)/site
 	@$(ARM_PIP) --target $(ARM_BUILD)/site 'numpy>=1.26.4,<2' 'cffi>=1.15'
-	@$(ARM_PIP) --target $(ARM_BUILD)/site-test pytest hypothesis
 	@touch $@
+
+# The wheel, and nothing that it does not bring itself.
+$(STAMPS)/arm-wheel: $(STAMPS)/arm-site $(WHEEL_BUILD)/manylinux_2_17_aarch64 $(WHEEL_BUILD)/musllinux_1_2_aarch64
+	@rm -rf $(ARM_BUILD)/site-wheel
+	@$(ARM_PIP) --no-index --no-deps --target $(ARM_BUILD)/site-wheel dist/lacewing-*-manylinux_2_17_aarch64.whl
+	@touch $@
+
+arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel
+	$(PYTEST) tests/arm
