@@ -4,6 +4,7 @@
 # make web     the npm package, from make wasm: runtime/web/dist
 # make web-demo    the demo page, served on loopback
 # make wheels    what pip installs, for x86-64 and aarch64: dist
+# make capi    the engine as a static library for apps, with headers and an example: dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-arm    executed instructions against its peers on emulated ARM processors -> build/bench/arm.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
@@ -18,6 +19,7 @@ PYTEST := $(BIN)/python -m pytest -q --durations=5
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
 APT := libsimde-dev clang qemu-user mmdebstrap llvm-19 chromium
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # One compiler for every machine that is not this one.
 ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
@@ -79,6 +81,8 @@ bench-x86: $(STAMPS)/test
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
 include runtime/extension/wheels.mk tests/arm/arm.mk tests/bench/arm/arm_bench.mk
+CAPI_TOOLS := $(STAMPS)/test
+include runtime/engine/capi.mk
 WASM_TOOLS := $(STAMPS)/test
 include runtime/engine/wasm.mk runtime/web/demo/demo.mk
 

@@ -3,6 +3,7 @@
 # Built from the unpacked source distribution: what is missing there cannot be found elsewhere.
 WHEELS := manylinux_2_17_x86_64 manylinux_2_17_aarch64 musllinux_1_2_aarch64
 WHEEL_BUILD := build/wheels
+SDIST := dist/lacewing-$(VERSION).tar.gz
 # The glibc of a manylinux tag is the oldest that has all symbols used.
 TARGET_OF_manylinux_2_17_x86_64 := x86_64-linux-gnu.2.17
 TARGET_OF_manylinux_2_17_aarch64 := aarch64-linux-gnu.2.17
@@ -17,7 +18,7 @@ wheels: $(WHEELS:%=$(WHEEL_BUILD)/%)
 
 $(WHEEL_BUILD)/sdist: $(STAMPS)/test $(filter-out tests/% docs/%,$(shell git ls-files))
 	@echo "== building the source distribution"
-	@rm -rf $(WHEEL_BUILD) dist && mkdir -p $(WHEEL_BUILD)/tree
+	@rm -rf $(WHEEL_BUILD) $(SDIST) dist/*.whl && mkdir -p $(WHEEL_BUILD)/tree
 	@git ls-files -z | xargs -0 cp --parents -t $(WHEEL_BUILD)/tree
 	@$(BIN)/python -m build --sdist --no-isolation --outdir dist $(WHEEL_BUILD)/tree >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@rm -rf $(WHEEL_BUILD)/tree
@@ -31,7 +32,7 @@ $(WHEEL_BUILD)/musllinux_1_2_aarch64: $(MUSL)
 # setuptools takes the platform from _PYTHON_HOST_PLATFORM, the compiler and the linker from CC and LDSHARED.
 $(WHEELS:%=$(WHEEL_BUILD)/%): $(WHEEL_BUILD)/%: $(WHEEL_BUILD)/sdist
 	@echo "== building the wheel for $*"
-	@rm -rf $@.tree && mkdir $@.tree && tar xzf dist/lacewing-*.tar.gz -C $@.tree --strip-components=1
+	@rm -rf $@.tree && mkdir $@.tree && tar xzf $(SDIST) -C $@.tree --strip-components=1
 	@platform=$* target=$(TARGET_OF_$*); arch=$${target%%-*}; compiler="$(ZIG) cc -target $$target"; \
 	  LW_TARGET_ARCH=$$arch _PYTHON_HOST_PLATFORM=$${platform%_$$arch}-$$arch \
 	  CC="$$compiler" LDSHARED="$$compiler -shared $(LINK_OF_$*)" \

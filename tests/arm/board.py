@@ -11,7 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "tests/arm/python"
 LIBRARIES = ROOT / "build/arm/root"
 INSTALLED = ROOT / "build/arm/site-wheel"  # the wheel, as pip installed it
-BEST_TIER = {"cortex-a72": "neon", "cortex-a76": "dotprod", "max,sve=off": "i8mm"}
+# Processor model -> the tiers that it has.
+PROCESSORS = {
+    "cortex-a72": ("scalar", "neon"),  # ARMv8.0: Raspberry Pi 3 and 4, Jetson Nano
+    "cortex-a76": ("scalar", "neon", "dotprod"),  # Raspberry Pi 5, Jetson Orin, phones
+    "max,sve=off": ("scalar", "neon", "dotprod", "i8mm"),  # Armv9 phones
+}
 
 
 def run(

@@ -13,7 +13,7 @@ import board
 import networks
 import numpy as np
 import pytest
-from board import BEST_TIER
+from board import PROCESSORS
 
 import lacewing
 from lacewing.format import Model
@@ -23,7 +23,8 @@ from tests.conformance.make_vectors import FOLDER, INDEX, digests
 
 THREADS = (1, 4)
 Jobs = list[dict[str, Any]]
-boards = pytest.mark.parametrize("processor", BEST_TIER)
+boards = pytest.mark.parametrize("processor", PROCESSORS)
+ALL_TIERS = list(PROCESSORS.values())[-1]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,15 +86,9 @@ def _answer(file: Path, inputs: dict[str, networks.Array], tier: str) -> dict[st
     return digests(results)
 
 
-def tiers_of(processor: str) -> list[str]:
-    """Scalar, and each tier up to the processor's best."""
-    best = list(BEST_TIER.values()).index(BEST_TIER[processor])
-    return ["scalar", *list(BEST_TIER.values())[: best + 1]]
-
-
 @boards
 def test_conformance_vectors(processor: str, vectors: Jobs, tmp_path: Path) -> None:
-    ways = [(tier, 1) for tier in tiers_of(processor)] + [("", 4)]
+    ways = [(tier, 1) for tier in PROCESSORS[processor]] + [("", 4)]
     jobs = [vector | {"tier": tier, "threads": threads} for tier, threads in ways for vector in vectors]
     wrong = [a for job, a in answers(processor, jobs, tmp_path) if a["outputs"] != job["wanted"]]
     assert not wrong
@@ -111,7 +106,7 @@ def test_networks_have_the_bytes_of_x86(processor: str, network: Jobs, tmp_path:
 def test_selftest(processor: str) -> None:
     report = json.loads(board.run(processor, "-m", "lacewing", "selftest", "--json").stdout)
     assert report["ok"] and " aarch64 " in report["line"]
-    assert {check["tier"] for check in report["checks"]} == set(tiers_of(processor))
+    assert {check["tier"] for check in report["checks"]} == set(PROCESSORS[processor])
     assert {check["found"] for check in report["checks"]} == set(expected().values())
 
 
@@ -119,21 +114,21 @@ def test_selftest(processor: str) -> None:
 def test_doctor_says_what_the_processor_lacks(processor: str) -> None:
     report = json.loads(board.run(processor, "-m", "lacewing", "doctor", "--json").stdout)
     assert report["problem"] is None and report["machine"] == "aarch64"
-    assert report["tiers"] == tiers_of(processor) and report["tier"] == BEST_TIER[processor]
-    assert set(report["missing_tiers"]) == set(BEST_TIER.values()) - set(tiers_of(processor))
+    assert report["tiers"] == list(PROCESSORS[processor])
+    assert report["tier"] == PROCESSORS[processor][-1]
+    assert set(report["missing_tiers"]) == set(ALL_TIERS) - set(PROCESSORS[processor])
 
 
 @boards
 def test_a_tier_that_the_processor_lacks_is_refused(processor: str) -> None:
-    for tier in (*BEST_TIER.values(), "avx2"):
-        done = board.run(processor, "-m", "lacewing", "selftest", check=False, LACEWING_TIER=tier)
+    for tier in (*ALL_TIERS, "avx2"):
         session = f"import lacewing; lacewing.Session({str(FOLDER / 'conv_stem.lace')!r})"
         done = board.run(processor, "-c", session, check=False, LACEWING_TIER=tier)
-        if tier in tiers_of(processor):
+        if tier in PROCESSORS[processor]:
             assert done.returncode == 0, done.stderr
         else:
             assert f"KernelError: LACEWING_TIER={tier}: this machine or build does not have it" in done.stderr
-            assert f"Available here: {', '.join(tiers_of(processor))}" in done.stderr
+            assert f"Available here: {', '.join(PROCESSORS[processor])}" in done.stderr
 
 
 # What opens a connection or changes a file system, by the names of aarch64's system calls.

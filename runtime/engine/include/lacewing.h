@@ -99,6 +99,9 @@ lw_tensor_info lw_model_input(const lw_model *model, uint32_t i);
 lw_tensor_info lw_model_output(const lw_model *model, uint32_t i);
 lw_op_info lw_model_op(const lw_model *model, uint32_t i);
 size_t lw_model_arena_bytes(const lw_model *model);  // activations only, part of the work memory
+// The file's metadata, for example the preprocessing that the converter recorded: one JSON object as UTF-8, not
+// terminated, or no bytes at all.
+const char *lw_model_metadata(const lw_model *model, size_t *bytes);
 
 // Called after each operator of a run; for per-layer times and comparisons. NULL removes it.
 typedef void (*lw_observer)(void *context, uint32_t op);

@@ -47,36 +47,46 @@ int lw_cpu_has(lw_tier tier) {
 
 #elif defined(__aarch64__) && !defined(LW_SCALAR_ONLY)
 
-#if defined(__linux__) && !defined(__ARM_FEATURE_MATMUL_INT8)
-#include <sys/auxv.h>
-#define LW_HWCAP() getauxval(AT_HWCAP)
-#define LW_HWCAP2() getauxval(AT_HWCAP2)
+// The operating system knows; both ways are part of every C library of theirs. Declared here, because the engine is
+// built without a C library's headers.
+#if defined(__linux__)  // and Android
+extern unsigned long getauxval(unsigned long type);
+
+static int system_has_dotprod(void) { return (getauxval(16 /* AT_HWCAP */) >> 20 & 1) != 0; }  // ASIMDDP
+static int system_has_i8mm(void) { return (getauxval(26 /* AT_HWCAP2 */) >> 13 & 1) != 0; }    // I8MM
+#elif defined(__APPLE__)
+extern int sysctlbyname(const char *name, void *value, size_t *bytes, void *new_value, size_t new_bytes);
+
+static int system_says(const char *name) {
+  int value = 0;
+  size_t bytes = sizeof value;
+  return sysctlbyname(name, &value, &bytes, NULL, 0) == 0 && value != 0;
+}
+static int system_has_dotprod(void) { return system_says("hw.optional.arm.FEAT_DotProd"); }
+static int system_has_i8mm(void) { return system_says("hw.optional.arm.FEAT_I8MM"); }
+#else  // nobody to ask: what the compiler was told
+#if defined(__ARM_FEATURE_DOTPROD)
+static int system_has_dotprod(void) { return 1; }
 #else
-#define LW_HWCAP() 0ul
-#define LW_HWCAP2() 0ul
+static int system_has_dotprod(void) { return 0; }
+#endif
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+static int system_has_i8mm(void) { return 1; }
+#else
+static int system_has_i8mm(void) { return 0; }
+#endif
 #endif
 
 int lw_cpu_has(lw_tier tier) {
-  const unsigned long asimddp = 1ul << 20, i8mm = 1ul << 13;
   switch (tier) {
     case LW_TIER_SCALAR:
     case LW_TIER_NEON:  // part of the architecture
       return 1;
     case LW_TIER_DOTPROD:
-#if defined(__ARM_FEATURE_DOTPROD)
-      return 1;
-#else
-      return (LW_HWCAP() & asimddp) != 0;
-#endif
-    case LW_TIER_I8MM:
-#if defined(__ARM_FEATURE_MATMUL_INT8)
-      return 1;
-#else
-      return (LW_HWCAP() & asimddp) != 0 && (LW_HWCAP2() & i8mm) != 0;
-#endif
+      return system_has_dotprod();
+    case LW_TIER_I8MM:  // its kernels use dot products as well
+      return system_has_dotprod() && system_has_i8mm();
     default:
-      (void)asimddp;
-      (void)i8mm;
       return 0;
   }
 }

@@ -7,6 +7,11 @@ uint32_t lw_model_output_count(const lw_model *model) { return model->file.outpu
 uint32_t lw_model_op_count(const lw_model *model) { return model->file.op_count; }
 size_t lw_model_arena_bytes(const lw_model *model) { return model->arena_bytes; }
 
+const char *lw_model_metadata(const lw_model *model, size_t *bytes) {
+  *bytes = (size_t)model->file.metadata_bytes;
+  return (const char *)model->file.metadata;
+}
+
 static lw_tensor_info tensor_info(const lw_file *file, uint32_t tensor) {
   const lw_tensor_record *t = &file->tensors[tensor];
   lw_tensor_info info = {.name = (const char *)file->names + t->name_offset,
