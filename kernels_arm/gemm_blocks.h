@@ -3,7 +3,6 @@
 #define LW_GEMM_BLOCKS_H
 
 #include <arm_neon.h>
-#include <string.h>
 
 #include "lw_kernel.h"
 

@@ -8,7 +8,7 @@ LW_TEMPLATE int8x16_t load_weights(const int8_t *w /* [channels][4] */, const in
   if (channels == 4) return vld1q_s8(w);
   if (channels == 2) return vcombine_s8(vld1_s8(w), vdup_n_s8(0));
   int32_t four;
-  memcpy(&four, w, sizeof four);
+  __builtin_memcpy(&four, w, sizeof four);
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
 

@@ -104,8 +104,8 @@ LW_TEMPLATE void add_row(const lw_gemm_args *a, uint32_t channel, int32_t *sum /
                         a->row_start[row + 1] - first};
   int32_t lanes[2 * LANES];
   row_sums(&b, lanes, rows, sparse);
-  memcpy(sum, a->bias + channel, rows * sizeof *sum);
-  memcpy(scale, a->scale + channel, rows * sizeof *scale);
+  __builtin_memcpy(sum, a->bias + channel, rows * sizeof *sum);
+  __builtin_memcpy(scale, a->scale + channel, rows * sizeof *scale);
   for (uint32_t l = 0; l < 2 * LANES; l++) sum[l % rows] += lanes[l];
 }
 

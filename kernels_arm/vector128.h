@@ -3,7 +3,6 @@
 #define LW_VECTOR128_H
 
 #include <arm_neon.h>
-#include <string.h>
 
 #include "lw_kernel.h"
 
@@ -45,11 +44,11 @@ LW_INLINE int all_set(v_u8 mask) { return vminvq_u8(mask) == 255; }
 // One pixel of a quad, as bytes and as i32.
 LW_INLINE void store_pixel(uint8_t *p /* [4] */, v_u8 v) {
   const uint32_t four = vgetq_lane_u32(vreinterpretq_u32_u8(v), 0);
-  memcpy(p, &four, sizeof four);
+  __builtin_memcpy(p, &four, sizeof four);
 }
 LW_INLINE v_u8 load_pixel(const uint8_t *p /* [4] */) {
   uint32_t four;
-  memcpy(&four, p, sizeof four);
+  __builtin_memcpy(&four, p, sizeof four);
   return vreinterpretq_u8_u32(vdupq_n_u32(four));  // in every pixel
 }
 LW_INLINE v_i32 widen_pixel(v_u8 v) { return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vget_low_u8(v))))); }
