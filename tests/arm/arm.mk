@@ -1,6 +1,6 @@
 # A 64-bit ARM board without the board: a Debian root and Python packages for aarch64, run by qemu's user mode.
 #   tests/arm/python script.py    its Python, with numpy and cffi
-#   make arm                      the aarch64 wheels there, end to end
+#   make arm                      the aarch64 wheels and the C interface there, end to end
 # Included by the top Makefile.
 ARM_BUILD := build/arm
 # What pip may install there, whatever machine it runs on itself.
@@ -34,5 +34,5 @@ $(STAMPS)/arm-wheel: $(STAMPS)/arm-site $(WHEEL_BUILD)/manylinux_2_17_aarch64 $(
 	@$(ARM_PIP) --no-index --no-deps --target $(ARM_BUILD)/site-wheel dist/lacewing-*-manylinux_2_17_aarch64.whl
 	@touch $@
 
-arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel
+arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel $(patsubst %,build/capi/%/archived,aarch64-linux aarch64-android aarch64-ios aarch64-macos)
 	$(PYTEST) tests/arm

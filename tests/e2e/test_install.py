@@ -7,18 +7,28 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
+import numpy
 import pytest
 
 from lacewing.selftest.models import classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_SOURCE = {".git", ".venv", "build", "dist", "node_modules", "__pycache__"}
+RUN_TIME = (
+    "numpy",
+    "numpy.libs",
+    "numpy-*.dist-info",
+    "cffi",
+    "cffi-*.dist-info",
+    "_cffi_backend*",
+    "pycparser*",
+)
+BUILD_TIME = ("setuptools", "setuptools-*.dist-info", "_distutils_hack", "distutils-precedence.pth")
 TOO_MUCH = ("torch", "onnx", "onnxruntime", "openvino", "scipy", "PIL", "setuptools")
 
 
@@ -60,9 +70,19 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel built from the source distribution: what is missing there cannot be found elsewhere."""
+    """The wheel as a board builds it: from the source distribution, with gcc, setuptools, cffi and no network."""
     out = tmp_path_factory.mktemp("wheel")
-    _run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", out, sdist)
+    tools = tmp_path_factory.mktemp("tools")
+    for name in ("gcc", "as", "ld"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    python = _environment(tmp_path_factory.mktemp("builder"), (*RUN_TIME, *BUILD_TIME))
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    _run(
+        *(*pip, "wheel", "--no-index", "--no-build-isolation", "--no-deps", "-w", out, sdist),
+        PATH=str(tools),
+        CC="gcc",
+        LDSHARED="gcc -shared",
+    )
     (found,) = out.glob("lacewing-*.whl")
     return found
 
@@ -70,41 +90,22 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def device(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment with the wheel, numpy, cffi and nothing else."""
-    folder = tmp_path_factory.mktemp("device")
+    python = _environment(tmp_path_factory.mktemp("device"), RUN_TIME)
+    _run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    return python
+
+
+def _environment(folder: Path, packages: tuple[str, ...]) -> Path:
+    """The interpreter of an environment with packages as they are installed here: the test needs no network."""
     venv.create(folder, with_pip=False)
-    site = Path(
-        _run(folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    )
-    _copy_dependencies(site)
-    _run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        folder / "bin/python",
-        "install",
-        "--no-deps",
-        "--no-index",
-        wheel,
-    )
-    return folder / "bin/python"
-
-
-def _copy_dependencies(site: Path) -> None:
-    """numpy and cffi as they are installed here: the test needs no network."""
-    ours = Path(sysconfig.get_path("purelib"))
-    for pattern in (
-        "numpy",
-        "numpy.libs",
-        "numpy-*.dist-info",
-        "cffi",
-        "cffi-*.dist-info",
-        "_cffi_backend*",
-        "pycparser*",
-    ):
+    python = folder / "bin/python"
+    site = Path(_run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    ours = Path(numpy.__file__).parents[1]
+    for pattern in packages:
         for found in ours.glob(pattern):
             target = site / found.name
             shutil.copytree(found, target) if found.is_dir() else shutil.copy2(found, target)
+    return python
 
 
 def test_the_wheel_holds_one_package_for_every_python(wheel: Path) -> None:

@@ -16,14 +16,12 @@ import numpy as np
 import pytest
 from kernel_memory import ADDRESS, BYTES, MEMORY
 
+from tests.arm.board import PROCESSORS as board_tiers
+
 ROOT = kernel_build.ROOT / "build/arm/root"
 # Processor model -> the tiers that it has. A kernel runs on the first that has its tier: an instruction of a higher
 # tier that slipped into it is an illegal one there.
-PROCESSORS = {
-    "cortex-a72": ("SCALAR", "NEON"),
-    "cortex-a76": ("SCALAR", "NEON", "DOTPROD"),
-    "max,sve=off": ("SCALAR", "NEON", "DOTPROD", "I8MM"),
-}
+PROCESSORS = {processor: tuple(map(str.upper, tiers)) for processor, tiers in board_tiers.items()}
 
 
 def is_built() -> bool:
