@@ -157,7 +157,7 @@ LW_TEMPLATE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
 // rows: R of the blocks; vectors: registers of pixels in a full micro tile.
 LW_TEMPLATE void gemm(const void *args, const int rows, const int vectors, const int sparse) {
   lw_gemm_args own;  // which no store can change: the compiler need not read it again
-  memcpy(&own, args, sizeof own);
+  __builtin_memcpy(&own, args, sizeof own);
   const lw_gemm_args *a = &own;
   const vector_requant to = vector_requant_of(&a->requant);
   const uint32_t full = 4u * (uint32_t)vectors, chunk = pixels_in_cache(a, full);
