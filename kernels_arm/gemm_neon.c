@@ -43,6 +43,27 @@ LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w,
   }
 }
 
+// `step` registers of pixels with one channel, four products in flight: an in-order core waits for each.
+LW_TEMPLATE void add_channel(int32x4_t *s /* [step][2] */, const int8x16_t *pixels0, const int8x16_t *pixels1,
+                             int8x16_t weights0, int8x16_t weights1, const int step) {
+  int16x8_t low[2], high[2];
+  LW_UNROLL(2)
+  for (int p = 0; p < step; p++) {
+    low[p] = vmull_s8(vget_low_s8(pixels0[p]), vget_low_s8(weights0));
+    high[p] = vmull_high_s8(pixels0[p], weights0);
+  }
+  LW_UNROLL(2)
+  for (int p = 0; p < step; p++) {
+    low[p] = vmlal_s8(low[p], vget_low_s8(pixels1[p]), vget_low_s8(weights1));
+    high[p] = vmlal_high_s8(high[p], pixels1[p], weights1);
+  }
+  LW_UNROLL(2)
+  for (int p = 0; p < step; p++) {
+    s[2 * p] = vpadalq_s16(s[2 * p], low[p]);
+    s[2 * p + 1] = vpadalq_s16(s[2 * p + 1], high[p]);
+  }
+}
+
 LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
                           const int channels, const int vectors) {
   const int step = vectors < 2 ? vectors : 2;
@@ -54,16 +75,12 @@ LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *l
     int8x16_t pixels0[2], pixels1[2];
     load_pixels(line0 + v * 16, pixels0, step);
     load_pixels(line1 + v * 16, pixels1, step);
-    LW_UNROLL(8)
-    for (int k = 0; k < channels * step; k++) {
-      const int c = k / step, p = k % step;
-      int32x4_t *s = raw + 2 * (c * vectors + v + p);
-      const int16x8_t low = vmull_s8(vget_low_s8(pixels0[p]), vget_low_s8(weights0[c]));
-      const int16x8_t high = vmull_high_s8(pixels0[p], weights0[c]);
-      s[0] = vpadalq_s16(s[0], vmlal_s8(low, vget_low_s8(pixels1[p]), vget_low_s8(weights1[c])));
-      s[1] = vpadalq_s16(s[1], vmlal_high_s8(high, pixels1[p], weights1[c]));
-      if (c + 1 < channels) LW_AFTER(weights0[c + 1], s[0], s[1]);
-      if (c + 1 < channels) LW_AFTER(weights1[c + 1], s[0], s[1]);
+    LW_UNROLL(4)
+    for (int c = 0; c < channels; c++) {
+      int32x4_t *s = raw + 2 * (c * vectors + v);
+      add_channel(s, pixels0, pixels1, weights0[c], weights1[c], step);
+      if (c + 1 < channels) LW_AFTER(weights0[c + 1], s[0], s[2 * step - 1]);
+      if (c + 1 < channels) LW_AFTER(weights1[c + 1], s[1], s[2 * step - 2]);
     }
   }
 }

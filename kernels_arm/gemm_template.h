@@ -89,18 +89,38 @@ LW_TEMPLATE const uint8_t *next_line(line_cursor *c, const int sparse) {
   return line;
 }
 
+// The line of the second block of a pair; the pixels of the micro tile that begins at `pixel`.
+#ifdef LW_ZIPPED
+LW_TEMPLATE const uint8_t *second_line(line_cursor *c, const uint8_t *first, const int sparse) {
+  if (sparse)
+    c->index++;
+  else
+    c->line += c->stride;
+  return first + c->stride;
+}
+LW_TEMPLATE const uint8_t *tile_at(const lw_gemm_args *a, uint32_t pixel) {
+  return a->tile + (size_t)pixel / GROUP_PIXELS * ((a->k4 + 1) / 2 * 2) * LW_LINE;
+}
+#else
+LW_TEMPLATE const uint8_t *second_line(line_cursor *c, const uint8_t *first, const int sparse) {
+  (void)first;
+  return next_line(c, sparse);
+}
+LW_TEMPLATE const uint8_t *tile_at(const lw_gemm_args *a, uint32_t pixel) { return a->tile + (size_t)pixel * LW_QUAD; }
+#endif
+
 // Sums of `channels` channels of one row of blocks.
 LW_TEMPLATE void accumulate(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
                             int32x4_t *sum /* [channels][vectors] */, const int rows, const int channels,
                             const int vectors, const int sparse) {
   const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row], count = a->row_start[row + 1] - first;
   const size_t block = (size_t)rows * LW_QUAD;  // bytes
-  line_cursor lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride, sparse ? a->index + first : NULL};
+  line_cursor lines = {tile_at(a, pixel), a->tile_stride, sparse ? a->index + first : NULL};
   const int8_t *w = a->weights + first * block + channel % (uint32_t)rows * LW_QUAD;
   int32x4_t raw[MAX_SUMS];
   start_sums(raw, a->bias + channel, channels, vectors);
   for (const int8_t *end = w + count / 2 * 2 * block; w != end; w += 2 * block) {
-    const uint8_t *line0 = next_line(&lines, sparse), *line1 = next_line(&lines, sparse);
+    const uint8_t *line0 = next_line(&lines, sparse), *line1 = second_line(&lines, line0, sparse);
     add_pair(raw, line0, line1, w, block, channels, vectors);
   }
   if (count % 2) add_block(raw, next_line(&lines, sparse), w, channels, vectors);

@@ -35,9 +35,9 @@ typedef struct {
   const int8_t *weights;  // [kept][R][4] of the whole operator
   const uint16_t *index;  // [kept] position along K4 of each kept block, rising in a row; NULL when dense
   const uint32_t *row_start;  // [rows+1] first kept block of each row of blocks
-  // For kernels that add the products of two blocks in int16 (gemm, tiers AVX2 and RELAXED), else NULL. Two neighbouring blocks of a
-  // row make a pair if that cannot overflow. Of each row, blocks counted from its first: at the beginning the first
-  // blocks of its pairs, from 2*pairs on the blocks in no pair.
+  // For kernels that add the products of two blocks in int16 (gemm, tiers AVX2 and RELAXED), else NULL. Two
+  // neighbouring blocks of a row make a pair if that cannot overflow. Of each row, blocks counted from its first: at
+  // the beginning the first blocks of its pairs, from 2*pairs on the blocks in no pair.
   const uint16_t *order;  // [kept]
   const uint16_t *pairs;  // [rows] pairs of each row
   const int32_t *bias;    // [rows*R]
@@ -150,7 +150,7 @@ typedef struct {
   lw_family family;
   lw_tier tier;
   uint32_t block_rows;  // GEMM, GEMV: R
-  int32_t sparse;       // GEMM, GEMV: 1 bitmask, -1 dense, 0 both
+  int32_t sparse;       // GEMM, GEMV: 1 bitmask, 2 only a bitmask of kept pairs (k even, k + 1), -1 dense, 0 any
   uint32_t kernel;      // DEPTHWISE, POOL: kh = kw = this (with dilation 1)
   uint32_t stride;      // DEPTHWISE, POOL: both strides
   uint32_t tile;        // GEMM: pixels of a tile, a multiple of 16, at most LW_MAX_TILE

@@ -13,8 +13,13 @@ static const lw_kernel kernels[] = {
 };
 static const size_t kernel_count = sizeof kernels / sizeof kernels[0];
 
+// Kept pairs are a bitmask like any other to the kernels that do not ask for them.
+static int fits_weights(int32_t takes, int32_t sparse) {
+  return takes == 0 || takes == sparse || (takes == 1 && sparse == 2);
+}
+
 static int fits(const lw_kernel *k, const lw_kernel_wish *wish) {
-  return (k->block_rows == 0 || k->block_rows == wish->block_rows) && (k->sparse == 0 || k->sparse == wish->sparse) &&
+  return (k->block_rows == 0 || k->block_rows == wish->block_rows) && fits_weights(k->sparse, wish->sparse) &&
          (k->kernel == 0 || k->kernel == wish->kernel) && (k->stride == 0 || k->stride == wish->stride);
 }
 

@@ -101,7 +101,7 @@ uint64_t lw_op_macs(const lw_file *file, const lw_op_record *op);
 
 typedef struct {
   uint32_t block_rows;
-  int32_t sparse;           // 1 bitmask, -1 dense
+  int32_t sparse;           // 1 bitmask, 2 bitmask of kept pairs, -1 dense
   uint32_t kernel, stride;  // 0 = not square or dilated
 } lw_kernel_wish;
 
@@ -168,6 +168,8 @@ uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel
 void lw_plan_conv(lw_op_plan *plan, uint8_t *memory);
 int lw_wants_pairs(const lw_kernel *kernel);  // plan_pairs.c
 void lw_plan_pairs(lw_op_plan *plan);
+int lw_conv_keeps_pairs(const lw_file *file,
+                        const lw_op_record *op);  // sparse, each with its neighbour: (k even, k + 1)
 int lw_conv_is_direct(const lw_file *file, const lw_op_record *op);
 int lw_conv_is_gemv(const lw_file *file, const lw_op_record *op);
 

@@ -10,12 +10,12 @@ typedef struct {
   lw_tier tier;
 } work_layout;
 
-static lw_kernel_wish wish_of(const lw_op_record *op) {
+static lw_kernel_wish wish_of(const lw_file *file, const lw_op_record *op) {
   const lw_window w = lw_window_of(op);
   lw_kernel_wish wish = {0, 0, 0, 0};
   if (op->kind == LW_OP_CONV) {
     wish.block_rows = op->attributes[LW_CONV_BLOCK_ROWS];
-    wish.sparse = op->attributes[LW_CONV_ENCODING] == LW_ENCODING_BITMASK ? 1 : -1;
+    wish.sparse = op->attributes[LW_CONV_ENCODING] != LW_ENCODING_BITMASK ? -1 : lw_conv_keeps_pairs(file, op) ? 2 : 1;
   } else if (op->kind == LW_OP_DEPTHWISE || op->kind == LW_OP_AVG_POOL || op->kind == LW_OP_MAX_POOL) {
     const int square = w.kernel_h == w.kernel_w && w.stride_h == w.stride_w && w.dilation_h == 1 && w.dilation_w == 1;
     if (square) wish = (lw_kernel_wish){0, 0, w.kernel_h, w.stride_h};
@@ -48,7 +48,7 @@ static lw_family family_of(const lw_file *file, const lw_op_record *op) {
 
 static const lw_kernel *kernel_of(const lw_file *file, const lw_op_record *op, lw_tier tier) {
   const lw_family family = family_of(file, op);
-  const lw_kernel_wish wish = wish_of(op);
+  const lw_kernel_wish wish = wish_of(file, op);
   return family == LW_FAMILY_COUNT ? NULL : lw_find_kernel(family, tier, &wish);
 }
 

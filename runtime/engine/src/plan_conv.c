@@ -19,6 +19,14 @@ int lw_conv_is_direct(const lw_file *file, const lw_op_record *op) {
   return pointwise && unpadded && w.stride_h == 1 && w.stride_w == 1;
 }
 
+int lw_conv_keeps_pairs(const lw_file *file, const lw_op_record *op) {
+  const lw_conv_parts parts = lw_conv_parts_of(file, op);
+  const uint8_t *mask = file->data + op->data_offset;
+  for (uint64_t i = 0; i < parts.rows * parts.mask_stride; i++)
+    if (((mask[i] >> 1 ^ mask[i]) & 0x55) != 0) return 0;
+  return parts.sparse;
+}
+
 uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel) {
   const uint64_t kept = lw_sat_align(parts->kept * sizeof(uint16_t), LW_LINE);
   uint64_t bytes = lw_sat_align(((uint64_t)parts->rows + 1) * sizeof(uint32_t), LW_LINE);

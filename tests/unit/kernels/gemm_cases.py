@@ -84,13 +84,22 @@ def draw_blocks(rng: np.random.Generator, shape: tuple[int, int, int], mode: str
 
 
 def draw_weights(
-    rng: np.random.Generator, channels: int, k4: int, block_rows: int, density: float | None, mode: str
+    rng: np.random.Generator,
+    channels: int,
+    k4: int,
+    block_rows: int,
+    density: float | None,
+    mode: str,
+    pairs: bool,
 ) -> Weights:
-    """density None = dense; otherwise the share of blocks kept, with some rows emptied."""
+    """density None = dense; otherwise the share of blocks kept, with some rows emptied; ``pairs``: k and k + 1, k even."""
     rows = -(-channels // block_rows)
     mask = np.ones((rows, k4), bool)
     if density is not None:
         mask = rng.random((rows, k4)) < density
+        if pairs:
+            mask = np.repeat(mask[:, : k4 // 2], 2, axis=1)
+            mask = np.pad(mask, ((0, 0), (0, k4 % 2)))
         mask[rng.random(rows) < 0.15] = False
     row_start = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.uint32)
     blocks = draw_blocks(rng, (int(mask.sum()), block_rows, 4), mode)
@@ -148,7 +157,7 @@ def make_gemm(
         density = None if kernel.sparse < 0 else 0.5 if density is None else density
     assert density is None or isinstance(density, float)
     as_f32 = rng.random() < 0.3 if as_f32 is None else as_f32
-    w = draw_weights(rng, channels, k4, block_rows, density, weights)
+    w = draw_weights(rng, channels, k4, block_rows, density, weights, pairs=kernel.sparse == 2)
     dense = w.dense(channels)
     bias = draw_bias(rng, dense, extreme_bias)
     bound = np.abs(bias) + 127 * np.abs(dense).sum(axis=1)

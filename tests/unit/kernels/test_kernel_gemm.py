@@ -33,7 +33,7 @@ def test_gemm_channels_around_each_block(gemm: Kernel) -> None:
             check(gemm, make_gemm, 3, channels=channels, block_rows=block_rows)
 
 
-@pytest.mark.parametrize("k4", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33])
+@pytest.mark.parametrize("k4", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 127, 129, 255, 256, 257])
 def test_gemm_k_even_and_odd(gemm: Kernel, k4: int) -> None:
     check(gemm, make_gemm, 6, k4=k4)
 
