@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from lacewing.format.generate import web_slots
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/wasm"
+MODULES = ("lacewing-simd128", "lacewing-relaxed")
 PAGE = 65536
 ALIGNMENT = 64
 STATUS = {0: "ok"} | {i.number: i.name for i in INVARIANTS} | {number: name for number, name, _ in RUN_ERRORS}
@@ -34,8 +37,16 @@ class RefusedError(Exception):
 
 
 @cache
+def build() -> None:
+    """Compiles what changed. Raises subprocess.CalledProcessError when it does not compile."""
+    zig = f"ZIG={sys.executable} -m ziglang"
+    subprocess.run(["make", "-s", "-f", "runtime/engine/wasm.mk", "wasm", zig], cwd=ROOT, check=True)
+
+
+@cache
 def compiled(name: str, deterministic: bool) -> tuple[wasmtime.Engine, wasmtime.Module]:
     """The module ``build/wasm/NAME.wasm``; ``deterministic`` as wasmtime defines it for relaxed instructions."""
+    build()
     config = wasmtime.Config()
     config.wasm_relaxed_simd_deterministic = deterministic
     engine = wasmtime.Engine(config)
@@ -71,10 +82,14 @@ class Instance:
             self.memory.grow(self.store, -(-missing // PAGE))
         return address
 
+    def write(self, address: int, data: bytes) -> None:
+        """Copies into the module's memory."""
+        self.memory.write(self.store, data, address)
+
     def place(self, data: bytes) -> int:
         """Address of a copy."""
         address = self.reserve(len(data))
-        self.memory.write(self.store, data, address)
+        self.write(address, data)
         return address
 
     def read(self, address: int, size: int) -> bytes:
@@ -117,7 +132,7 @@ class Session:
         """The graph outputs by name."""
         tensors = self.model.tensors
         for address, i in zip(self.inputs, self.model.inputs, strict=True):
-            self.instance.memory.write(self.instance.store, inputs[tensors[i].name].tobytes(), address)
+            self.instance.write(address, inputs[tensors[i].name].tobytes())
         given, wanted = (
             self.instance.place(np.array(a, np.uint32).tobytes()) for a in (self.inputs, self.outputs)
         )
