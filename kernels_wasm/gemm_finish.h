@@ -1,4 +1,4 @@
-// What is left to do with the sums of one output quad in a micro tile; one function for all tiles and tiers.
+// What is left to do with the sums of one output quad in a micro tile.
 #ifndef LW_GEMM_FINISH_H
 #define LW_GEMM_FINISH_H
 
@@ -7,8 +7,31 @@
 #define PIXELS 4u      // of a register of sums
 #define MAX_VECTORS 4  // registers of sums per channel
 
-// sum: [4][vectors] registers, without the bias; of the channels that exist.
-void lw_gemm_finish_u7(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum, uint32_t vectors);
-void lw_gemm_finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum, uint32_t vectors);
+// The same for all pixels. A padding channel has no bias and no scale.
+typedef struct {
+  v128_t bias[LW_QUAD], scale[LW_QUAD];
+} quad_constants;
+
+void lw_gemm_constants(const lw_gemm_args *a, uint32_t quad, quad_constants *k);
+
+LW_INLINE v128_t scaled(v128_t sum, const quad_constants *k, const int c) {
+  return wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum), k->scale[c]);
+}
+
+// sum: four registers, `stride` apart; the result is [4 pixels][4 channels] u7.
+LW_INLINE v128_t requantized_quad(const v128_t *sum, int stride, const quad_constants *k, const requantizer *to) {
+  const v128_t c0 = rounded_and_clamped(scaled(sum[0], k, 0), to);
+  const v128_t c1 = rounded_and_clamped(scaled(sum[stride], k, 1), to);
+  const v128_t c2 = rounded_and_clamped(scaled(sum[2 * stride], k, 2), to);
+  const v128_t c3 = rounded_and_clamped(scaled(sum[3 * stride], k, 3), to);
+  return wasm_v128_or(wasm_v128_or(c0, wasm_i32x4_shl(c1, 8)),
+                      wasm_v128_or(wasm_i32x4_shl(c2, 16), wasm_i32x4_shl(c3, 24)));
+}
+
+// sum: [4][vectors] registers; of the channels that exist.
+void lw_gemm_finish_u7(uint8_t *output, const v128_t *sum, const quad_constants *k, const requantizer *to,
+                       uint32_t vectors);
+void lw_gemm_finish_f32(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const v128_t *sum,
+                        const quad_constants *k, uint32_t vectors);
 
 #endif

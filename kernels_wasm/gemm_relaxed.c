@@ -11,6 +11,7 @@
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
 static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
+static inline v128_t first_sum(v128_t bias) { return bias; }
 static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
 
 // The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
@@ -18,6 +19,7 @@ static inline v128_t products(v128_t q, v128_t w) { return wasm_i16x8_relaxed_do
 static inline v128_t widen_add(v128_t sum, v128_t products) {
   return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(products));
 }
+static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return widen_add(sum, products(q, w)); }
 static inline v128_t dot_pair(v128_t sum, v128_t q0, v128_t w0, v128_t q1, v128_t w1) {
   return widen_add(sum, wasm_i16x8_add(products(q0, w0), products(q1, w1)));
 }

@@ -9,6 +9,7 @@
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
 static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
+static inline v128_t first_sum(v128_t bias) { return bias; }
 static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
 
 // The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.

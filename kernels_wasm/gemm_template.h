@@ -4,6 +4,7 @@
 //   load_weights(w)                 four weights of one output channel, for every pixel of a part
 //   dot(sum, q, w)                  adds their products; or, with PAIRS defined,
 //   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
+//   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
 //   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` times four pixels.
@@ -20,16 +21,37 @@
 #define MAX_SUMS 8             // registers of sums in a micro tile
 #define LW_CACHE_BYTES 16384u  // of the first-level cache, for the tile
 
+// The kept blocks of one row of blocks, as far as a list of at most four of its channels is concerned.
 typedef struct {
-  const uint8_t *tile;  // first line, at the micro tile's first pixel
-  size_t tile_stride;
-  const int8_t *weights;  // first kept block, at the first of the micro tile's channels
+  const int8_t *weights;  // first kept block, at the first of the channels
   const uint16_t *index;  // [kept], NULL when dense
-  uint32_t block_bytes;
+  uint32_t kept, block_bytes;
+#ifdef PAIRS
+  const uint16_t *order;  // [kept]
+  uint32_t pairs;
+#endif
 } block_list;
 
-LW_INLINE const uint8_t *line_of(const block_list *b, uint32_t i, const int sparse) {
-  return b->tile + (sparse ? b->index[i] : i) * b->tile_stride;
+LW_INLINE block_list blocks_of(const lw_gemm_args *a, uint32_t channel, const uint32_t rows, const int sparse) {
+  const uint32_t row = channel / rows, first = a->row_start[row];
+  return (block_list){.weights = a->weights + ((size_t)first * rows + channel % rows) * LW_QUAD,
+                      .index = sparse ? a->index + first : NULL,
+                      .kept = a->row_start[row + 1] - first,
+                      .block_bytes = rows * LW_QUAD,
+#ifdef PAIRS
+                      .order = a->order + first,
+                      .pairs = a->pairs[row]
+#endif
+  };
+}
+
+typedef struct {
+  const uint8_t *tile;  // first line, at the micro tile's first pixel
+  size_t stride;        // bytes
+} tile_lines;
+
+LW_INLINE const uint8_t *line_of(const tile_lines *lines, const block_list *b, uint32_t i, const int sparse) {
+  return lines->tile + (sparse ? b->index[i] : i) * lines->stride;
 }
 
 #ifdef PAIRS
@@ -66,80 +88,86 @@ LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *li
   }
 }
 
-// First the pairs; then each block in no pair, as a pair with a block of zeros. One loop for both keeps the code small.
-LW_INLINE void add_row(const lw_gemm_args *a, const block_list *b, uint32_t row, v128_t *sum, const int channels,
-                       const int vectors, const int sparse) {
-  static const int8_t zeros[LW_QUAD * LW_QUAD];
-  const uint32_t first = a->row_start[row], pairs = a->pairs[row];
-  const uint16_t *order = a->order + first, *end = order + pairs, *last = a->order + a->row_start[row + 1];
-  const int8_t *second = b->weights + b->block_bytes;
-  uint32_t neighbour = 1;
-  for (;;) {
-    for (; order != end; order++) {
-      const uint32_t i = *order;
-      add_two(line_of(b, i, sparse), b->weights + i * b->block_bytes, line_of(b, i + neighbour, sparse),
-              second + i * neighbour * b->block_bytes, sum, channels, vectors);
-    }
-    if (end == last) return;
-    order += pairs;
-    end = last;
-    second = zeros;
-    neighbour = 0;
-  }
-}
-
-#else
-
-LW_INLINE void add_row(const lw_gemm_args *a, const block_list *b, uint32_t row, v128_t *sum, const int channels,
-                       const int vectors, const int sparse) {
-  const uint32_t count = a->row_start[row + 1] - a->row_start[row];
-  const int8_t *w = b->weights;
-  for (uint32_t i = 0; i < count; i++, w += b->block_bytes) {
-    const uint8_t *line = line_of(b, i, sparse);
-    v128_t q[MAX_SUMS];
-    LW_UNROLL
-    for (int p = 0; p < vectors * PARTS; p++) q[p] = load_part(line, p);
-    LW_UNROLL
-    for (int c = 0; c < channels; c++) {
-      const v128_t x = load_weights(w + c * (int)LW_QUAD);
-      LW_UNROLL
-      for (int p = c * vectors * PARTS; p < (c + 1) * vectors * PARTS; p++)
-        sum[p] = dot(sum[p], q[p - c * vectors * PARTS], x);
-    }
-  }
-}
-
 #endif
 
-// Sums of `channels` channels of one row of blocks, without the bias.
-LW_INLINE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
-                              v128_t *whole /* [channels][vectors] */, const uint32_t rows, const int channels,
-                              const int vectors, const int sparse) {
-  const uint32_t row = channel / rows, first = a->row_start[row];
-  const block_list b = {.tile = a->tile + (size_t)pixel * LW_QUAD,
-                        .tile_stride = a->tile_stride,
-                        .weights = a->weights + ((size_t)first * rows + channel % rows) * LW_QUAD,
-                        .index = sparse ? a->index + first : NULL,
-                        .block_bytes = rows * LW_QUAD};
+LW_INLINE void add_one(const uint8_t *line, const int8_t *w, v128_t *sum, const int channels, const int vectors) {
+  v128_t q[MAX_SUMS];
+  LW_UNROLL
+  for (int p = 0; p < vectors * PARTS; p++) q[p] = load_part(line, p);
+  LW_UNROLL
+  for (int c = 0; c < channels; c++) {
+    const v128_t x = load_weights(w + c * (int)LW_QUAD);
+    LW_UNROLL
+    for (int p = 0; p < vectors * PARTS; p++) sum[c * vectors * PARTS + p] = dot(sum[c * vectors * PARTS + p], q[p], x);
+  }
+}
+
+// The loops keep few values alive: a compiler in a browser has ten general registers for them.
+LW_INLINE void add_blocks(const tile_lines *lines, const block_list *b, v128_t *sum, const int channels,
+                          const int vectors, const int sparse) {
+#ifdef PAIRS
+  const uint16_t *order = b->order, *end = order + b->pairs;
+  for (; order != end; order++) {
+    const uint32_t i = *order;
+    const int8_t *w = b->weights + i * b->block_bytes;
+    add_two(line_of(lines, b, i, sparse), w, line_of(lines, b, i + 1, sparse), w + b->block_bytes, sum, channels,
+            vectors);
+  }
+  order += b->pairs;
+  for (end = b->order + b->kept; order != end; order++)
+    add_one(line_of(lines, b, *order, sparse), b->weights + *order * b->block_bytes, sum, channels, vectors);
+#else
+  const int8_t *w = b->weights;
+  for (uint32_t i = 0; i < b->kept; i++, w += b->block_bytes)
+    add_one(line_of(lines, b, i, sparse), w, sum, channels, vectors);
+#endif
+}
+
+LW_INLINE void accumulate(const tile_lines *lines, const block_list *b, const v128_t *bias /* [channels] */,
+                          v128_t *whole /* [channels][vectors] */, const int channels, const int vectors,
+                          const int sparse) {
   v128_t sum[MAX_SUMS];  // [channels][vectors][PARTS]
   LW_UNROLL
-  for (int s = 0; s < channels * vectors * PARTS; s++) sum[s] = wasm_i32x4_const_splat(0);
-  add_row(a, &b, row, sum, channels, vectors, sparse);
+  for (int s = 0; s < channels * vectors * PARTS; s++) sum[s] = first_sum(bias[s / (vectors * PARTS)]);
+  add_blocks(lines, b, sum, channels, vectors, sparse);
   LW_UNROLL
   for (int s = 0; s < channels * vectors; s++) whole[s] = whole_sums(sum + s * PARTS);
 }
 
-// One output quad x one micro tile of pixels. Blocks lower than a quad go row by row; rows beyond the last channel do
-// not exist, their channels are padding: any sum will do, at scale zero.
-LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const uint32_t rows, const int channels,
-                         const int vectors, const int sparse) {
+// One output quad of a tile: its blocks and what its sums still lack. Blocks lower than a quad are in several rows;
+// rows beyond the last channel do not exist, their channels are padding: any sum will do, at scale zero.
+typedef struct {
+  block_list lists[LW_QUAD];  // [4 / channels]
+  quad_constants constants;
+} quad_plan;
+
+LW_INLINE void plan_quad(const lw_gemm_args *a, uint32_t quad, quad_plan *plan, const uint32_t rows, const int channels,
+                         const int sparse) {
+  lw_gemm_constants(a, quad, &plan->constants);
+  for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c += (uint32_t)channels)
+    plan->lists[c / (uint32_t)channels] = blocks_of(a, quad * LW_QUAD + c, rows, sparse);
+}
+
+// One output quad x one micro tile of pixels. Quads of one list keep their sums in registers to the end.
+LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
+                         const requantizer *to, const int channels, const int vectors, const int sparse) {
+  const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
   v128_t sum[LW_QUAD * MAX_VECTORS];  // [4][vectors]
   for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c += (uint32_t)channels)
-    accumulate_row(a, quad * LW_QUAD + c, pixel, sum + c * (uint32_t)vectors, rows, channels, vectors, sparse);
-  if (a->output_f32)
-    lw_gemm_finish_f32(a, quad, pixel, sum, (uint32_t)vectors);
-  else
-    lw_gemm_finish_u7(a, quad, pixel, sum, (uint32_t)vectors);
+    accumulate(&lines, &plan->lists[c / (uint32_t)channels], plan->constants.bias + c, sum + c * (uint32_t)vectors,
+               channels, vectors, sparse);
+  if (a->output_f32) {
+    lw_gemm_finish_f32(a, quad, pixel, sum, &plan->constants, (uint32_t)vectors);
+    return;
+  }
+  uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
+  if (channels < (int)LW_QUAD) {
+    lw_gemm_finish_u7(output, sum, &plan->constants, to, (uint32_t)vectors);
+  } else {
+    LW_UNROLL
+    for (int v = 0; v < vectors; v++)
+      wasm_v128_store(output + v * 16, requantized_quad(sum + v, vectors, &plan->constants, to));
+  }
 }
 
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
@@ -152,13 +180,16 @@ LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
 // rows: R of the blocks; channels: the lesser of R and 4; vectors: of the micro tiles, but the last few pixels.
 LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
                     const int sparse) {
+  const requantizer to = requantizer_of(&a->requant);
   const uint32_t step = (uint32_t)vectors * PIXELS, chunk = pixels_in_cache(a, step);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
     const uint32_t end = a->pixels - begin < chunk ? a->pixels : begin + chunk;
     for (uint32_t quad = a->quad_begin; quad < a->quad_end; quad++) {
+      quad_plan plan;
+      plan_quad(a, quad, &plan, rows, channels, sparse);
       uint32_t p = begin;
-      for (; p + step - PIXELS < end; p += step) quad_tile(a, quad, p, rows, channels, vectors, sparse);
-      for (; vectors > 1 && p < end; p += PIXELS) quad_tile(a, quad, p, rows, channels, 1, sparse);
+      for (; p + step - PIXELS < end; p += step) quad_tile(a, quad, p, &plan, &to, channels, vectors, sparse);
+      for (; vectors > 1 && p < end; p += PIXELS) quad_tile(a, quad, p, &plan, &to, channels, 1, sparse);
     }
   }
 }
