@@ -9,6 +9,12 @@
 #define LW_INLINE static inline __attribute__((always_inline))
 #define LW_VECTOR_BYTES 16u
 #define LW_VECTOR_PIXELS 4u  // of a quad
+// Before a loop of constant length.
+#if defined(__clang__)
+#define LW_UNROLLED _Pragma("unroll")
+#else
+#define LW_UNROLLED _Pragma("GCC unroll 32")
+#endif
 #define LW_DEPTHWISE_LINES lw_depthwise_lines__neon
 
 typedef uint8x16_t v_u8;    // often [4 pixels][4 channels]
@@ -33,9 +39,8 @@ LW_INLINE v_f32 add_f32(v_f32 a, v_f32 b) { return vaddq_f32(a, b); }
 LW_INLINE v_f32 sub_f32(v_f32 a, v_f32 b) { return vsubq_f32(a, b); }
 LW_INLINE v_f32 mul_f32(v_f32 a, v_f32 b) { return vmulq_f32(a, b); }
 LW_INLINE v_f32 f32_of_i32(v_i32 a) { return vcvtq_f32_s32(a); }
+LW_INLINE v_u8 bits_of_f32(v_f32 a) { return vreinterpretq_u8_f32(a); }
 LW_INLINE v_f32 f32_of_bits(v_u8 a) { return vreinterpretq_f32_u8(a); }
-// Nearest, ties to even; NaN gives 0, what is out of range saturates.
-LW_INLINE v_i32 round_i32(v_f32 a) { return vcvtnq_s32_f32(a); }
 
 // All bits of a lane set where it is no NaN; and whether all bits of all lanes are set.
 LW_INLINE v_u8 ordered(v_f32 a) { return vreinterpretq_u8_u32(vceqq_f32(a, a)); }
@@ -84,7 +89,7 @@ LW_INLINE v_u8 transposed_4x4(v_u8 v) {
   return vqtbl1q_u8(v, vld1q_u8(order));
 }
 
-// Rounded values on their way to u7.
+// From scaled sums to u7, to nearest, ties to even.
 typedef struct {
   v_s8 low, high;   // the clamp before the zero point is added, -127..127
   v_s8 zero_point;  //
@@ -96,8 +101,9 @@ LW_INLINE v_output output_of(const lw_requant *r) {
 }
 
 // Saturating to i8 before the clamp is exact because both bounds are i8.
-LW_INLINE v_u8 output_bytes(v_i32 a, v_i32 b, v_i32 c, v_i32 d, const v_output *o) {
-  const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(a), b), cd = vqmovn_high_s32(vqmovn_s32(c), d);
+LW_INLINE v_u8 output_bytes(v_f32 a, v_f32 b, v_f32 c, v_f32 d, const v_output *o) {
+  const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(a)), vcvtnq_s32_f32(b));
+  const int16x8_t cd = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(c)), vcvtnq_s32_f32(d));
   const v_s8 bytes = vqmovn_high_s16(vqmovn_s16(ab), cd);
   return vreinterpretq_u8_s8(vaddq_s8(vminq_s8(vmaxq_s8(bytes, o->low), o->high), o->zero_point));
 }

@@ -1,8 +1,9 @@
-// Depthwise 3x3, stride 2, relaxed SIMD.
+// Depthwise 3x3, stride 2, relaxed products of pairs.
 #ifdef __wasm_relaxed_simd__
 #include "relaxed.h"
 
 #define LW_KERNEL lw_depthwise_3x3s2__relaxed
+#define LW_DOT LW_DOT_BY_PAIRS
 #define LW_KERNEL_STRIDE 2
 #include "../runtime/engine/vector128/depthwise_dot.h"
 #endif

@@ -5,10 +5,11 @@
 #include <wasm_simd128.h>
 
 #include "lw_kernel.h"
+#include "requantize.h"
 
-#define LW_INLINE static inline __attribute__((always_inline))
 #define LW_VECTOR_BYTES 16u
-#define LW_VECTOR_PIXELS 4u  // of a quad
+#define LW_VECTOR_PIXELS 4u            // of a quad
+#define LW_UNROLLED _Pragma("unroll")  // before a loop of constant length
 #define LW_DEPTHWISE_LINES lw_depthwise_lines__simd128
 
 typedef v128_t v_u8;   // often [4 pixels][4 channels]
@@ -33,9 +34,8 @@ LW_INLINE v_f32 add_f32(v_f32 a, v_f32 b) { return wasm_f32x4_add(a, b); }
 LW_INLINE v_f32 sub_f32(v_f32 a, v_f32 b) { return wasm_f32x4_sub(a, b); }
 LW_INLINE v_f32 mul_f32(v_f32 a, v_f32 b) { return wasm_f32x4_mul(a, b); }
 LW_INLINE v_f32 f32_of_i32(v_i32 a) { return wasm_f32x4_convert_i32x4(a); }
+LW_INLINE v_u8 bits_of_f32(v_f32 a) { return a; }
 LW_INLINE v_f32 f32_of_bits(v_u8 a) { return a; }
-// Nearest, ties to even; NaN gives 0, what is out of range saturates.
-LW_INLINE v_i32 round_i32(v_f32 a) { return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a)); }
 
 // All bits of a lane set where it is no NaN; and whether all bits of all lanes are set.
 LW_INLINE v_u8 ordered(v_f32 a) { return wasm_f32x4_eq(a, a); }
@@ -74,21 +74,13 @@ LW_INLINE v_u8 transposed_4x4(v_u8 v) {
   return wasm_i8x16_shuffle(v, v, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
-// Rounded values on their way to u7.
-typedef struct {
-  v_s8 low, high;   // the clamp before the zero point is added, -127..127
-  v_s8 zero_point;  //
-} v_output;
+// From scaled sums to u7, to nearest, ties to even.
+typedef requantizer v_output;
 
-LW_INLINE v_output output_of(const lw_requant *r) {
-  return (v_output){wasm_i8x16_splat((int8_t)(r->clamp_min - r->zero_point)),
-                    wasm_i8x16_splat((int8_t)(r->clamp_max - r->zero_point)), wasm_i8x16_splat((int8_t)r->zero_point)};
-}
-
-// Saturating to i8 before the clamp is exact because both bounds are i8.
-LW_INLINE v_u8 output_bytes(v_i32 a, v_i32 b, v_i32 c, v_i32 d, const v_output *o) {
-  const v_s8 bytes = wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
-  return wasm_i8x16_add(wasm_i8x16_min(wasm_i8x16_max(bytes, o->low), o->high), o->zero_point);
+LW_INLINE v_output output_of(const lw_requant *r) { return requantizer_of(r); }
+LW_INLINE v_u8 output_bytes(v_f32 a, v_f32 b, v_f32 c, v_f32 d, const v_output *o) {
+  return wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(rounded_and_clamped(a, o), rounded_and_clamped(b, o)),
+                                 wasm_i16x8_narrow_i32x4(rounded_and_clamped(c, o), rounded_and_clamped(d, o)));
 }
 
 // Sixteen sums in i16, and adding them up in i32.

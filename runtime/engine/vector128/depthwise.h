@@ -26,15 +26,9 @@ LW_INLINE output_step output_step_of(const lw_depthwise_args *a) {
   return (output_step){load_i32(a->bias), load_f32(a->scale), output_of(&a->requant)};
 }
 
-LW_INLINE v_i32 scaled_sum(v_i32 sum, const output_step *o) { return round_i32(mul_f32(f32_of_i32(sum), o->scale)); }
+LW_INLINE v_f32 scaled_sum(v_i32 sum, const output_step *o) { return mul_f32(f32_of_i32(sum), o->scale); }
 
 LW_INLINE v_u8 requantized(const v_i32 sum[4], const output_step *o) {
   return output_bytes(scaled_sum(sum[0], o), scaled_sum(sum[1], o), scaled_sum(sum[2], o), scaled_sum(sum[3], o),
                       &o->bytes);
 }
-
-#if defined(__clang__)
-#define LW_UNROLL _Pragma("unroll")
-#else
-#define LW_UNROLL _Pragma("GCC unroll 32")
-#endif

@@ -81,7 +81,7 @@ LW_INLINE LW_TARGET void compute_row(const depthwise_filter *f, const uint8_t *l
   step_columns now = load_columns(row, 0);
   for (uint32_t x = 0;;) {
     const step_columns next = load_columns(row, x + LW_VECTOR_PIXELS);
-    LW_UNROLL
+    LW_UNROLLED
     for (int r = 0; r < rows; r++)
       store_u8(output + ((size_t)r * width + x) * LW_QUAD, four_pixels(&now, &next, f->weights[r], &f->output));
     if (x + LW_VECTOR_PIXELS >= width) return;
@@ -113,6 +113,7 @@ LW_TARGET void LW_KERNEL(const void *args) {
   const uint8_t *w = (const uint8_t *)a->weights;  // [9][4] s8
   const v_u8 none = splat_u8(0);
   depthwise_filter f;
+  LW_UNROLLED
   for (int x = 0; x < 3; x++) {
     const v_u8 w0 = load_pixel(w + x * 4), w1 = load_pixel(w + 12 + x * 4), w2 = load_pixel(w + 24 + x * 4);
     f.weights[0][x] = interleaved(w0, w1, w2, none).pixel[0];

@@ -14,11 +14,11 @@ typedef struct {
 // The taps of one input row for four output pixels.
 LW_INLINE void load_row(const uint8_t *p, v_taps t[SIZE]) {
   if (STRIDE == 1) {
-    LW_UNROLL
+    LW_UNROLLED
     for (int x = 0; x < SIZE; x++) t[x] = load_taps(p + x * (int)LW_QUAD);
     return;
   }
-  LW_UNROLL
+  LW_UNROLLED
   for (int x = 0; x < SIZE; x += 2) {
     const v_split both = load_split(p + x * (int)LW_QUAD);
     t[x] = taps_of(both.even);
@@ -40,15 +40,15 @@ LW_INLINE void add_tap(row_sums *s, int tap, v_taps t, v_weights w, int chain) {
 // rows: output rows, one below the other.
 LW_INLINE void four_pixels(const depthwise_filter *f, const uint8_t *lines, size_t line_stride, int rows, int chain,
                            row_sums sums[2]) {
-  LW_UNROLL
+  LW_UNROLLED
   for (int y = 0; y < SIZE + rows - 1; y++, lines += line_stride) {
     v_taps t[SIZE];
     load_row(lines, t);
-    LW_UNROLL
+    LW_UNROLLED
     for (int r = 0; r < rows; r++) {
       const int first = (y - r) * SIZE;  // tap
       if (first < 0 || first >= TAPS) continue;
-      LW_UNROLL
+      LW_UNROLLED
       for (int x = 0; x < SIZE; x++) add_tap(&sums[r], first + x, t[x], f->weights[first + x], chain);
     }
   }
@@ -58,10 +58,10 @@ LW_INLINE void compute_row(const depthwise_filter *f, const uint8_t *lines, size
                            uint32_t width, int rows, int chain) {
   for (uint32_t x = 0;; x = next_four(x, width)) {
     row_sums sums[2];
-    LW_UNROLL
+    LW_UNROLLED
     for (int i = 0; i < 4 * rows; i++) sums[i / 4].sum[i % 4] = f->output.bias;
     four_pixels(f, lines + (size_t)x * STRIDE * LW_QUAD, line_stride, rows, chain, sums);
-    LW_UNROLL
+    LW_UNROLLED
     for (int r = 0; r < rows; r++)
       store_u8(output + ((size_t)r * width + x) * LW_QUAD, requantized(sums[r].sum, &f->output));
     if (x + LW_VECTOR_PIXELS >= width) return;
@@ -93,10 +93,10 @@ static const line_rows by_pairs[] = {one_row_by_pairs}, by_rows[] = {one_row};
 
 LW_INLINE int rows_of_taps_fit(const v_weights w[TAPS]) {
   int all_fit = 1;
-  LW_UNROLL
+  LW_UNROLLED
   for (int y = 0; y < SIZE; y++) {
     v_range row = range_of(w[y * SIZE]);
-    LW_UNROLL
+    LW_UNROLLED
     for (int x = 1; x < SIZE; x++) row = range_add(row, w[y * SIZE + x]);
     all_fit &= range_fits(row);
   }

@@ -32,7 +32,7 @@ static inline void inside(int32_t begin, uint32_t length, uint32_t size, uint32_
 void LW_KERNEL(avg_pool)(const void *args) {
   const lw_pool_args a = *(const lw_pool_args *)args;
   const v_output to = output_of(&a.requant);
-  const v_i32 none = splat_i32(0);
+  const v_f32 none = splat_f32(0);
   uint8_t *out = a.output + (size_t)a.row_begin * a.output_width * LW_QUAD;
   for (uint32_t y = a.row_begin; y < a.row_end; y++) {
     uint32_t top, bottom, left, right;
@@ -46,8 +46,8 @@ void LW_KERNEL(avg_pool)(const void *args) {
       for (uint32_t r = 0; r < (whole ? 1 : rows); r++)
         sum = add_i32(sum, sum_of_run(first + (size_t)r * a.width * LW_QUAD, whole ? count : columns));
       const float multiplier = a.multipliers[a.multiplier_count == 1 ? 0 : count - 1];
-      const v_i32 rounded = round_i32(mul_f32(f32_of_i32(sum), splat_f32(multiplier)));
-      store_pixel(out, output_bytes(rounded, none, none, none, &to));
+      const v_f32 average = mul_f32(f32_of_i32(sum), splat_f32(multiplier));
+      store_pixel(out, output_bytes(average, none, none, none, &to));
     }
   }
 }

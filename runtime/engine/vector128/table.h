@@ -12,6 +12,7 @@ typedef struct {
 
 LW_INLINE channel_masks each_channel(void) {
   channel_masks m;
+  LW_UNROLLED
   for (uint32_t c = 0; c < LW_QUAD; c++) {
     uint8_t one[LW_QUAD] = {0};
     one[c] = 0xFF;
@@ -22,6 +23,7 @@ LW_INLINE channel_masks each_channel(void) {
 
 static v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel_masks *m, v_u8 index) {
   v_u8 result = splat_u8(0);
+  LW_UNROLLED
   for (uint32_t c = 0; c < LW_QUAD; c++) {
     const v_table t = load_table(tables + c * (LW_ACTIVATION_MAX + 1));
     result = or_u8(result, and_u8(look_up(&t, index), m->bytes[c]));
