@@ -77,8 +77,9 @@ def compare(
     names = {printable(v): v for v in graph.shapes}
     with lacewing.Session(lace) as session:
         _check_edges(session, graph)
+        repeats = session.metadata.get("repeated_channels", {})
         for i, sample in enumerate(dataset):
-            reference = executor.run(sample)
+            reference = _as_stored(executor.run(sample), repeats, names)
             results = session.layer_results({printable(k): v for k, v in sample.items()})
             got = {names[r.tensor.name]: _real(r) for r in results if r.tensor.name in names}
             for value, array in got.items():
@@ -105,6 +106,22 @@ def _check_edges(session: lacewing.Session, graph: Graph) -> None:
                 f"the .lace file has {what} {[t.name for t in own]}, the float model {list(other)}: "
                 "they are not the same network"
             )
+
+
+def _as_stored(reference: dict[str, Array], repeats: Any, names: dict[str, str]) -> dict[str, Array]:
+    """The float network's values with the channels that conversion replaced (docs/quantization.md)."""
+    try:
+        for name, pairs in repeats.items():
+            array = reference[names[name]].copy()
+            for channel, origin in pairs:
+                array[:, channel] = reference[names[name]][:, origin]
+            reference = {**reference, names[name]: array}
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"the file's metadata 'repeated_channels' does not fit the float model ({error}): "
+            "they are not the same network"
+        ) from error
+    return reference
 
 
 def _real(result: lacewing.LayerResult) -> Array:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import lacewing
 from lacewing.converter.calibration import Dataset, open_dataset
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.lowering.builder import printable
 from lacewing.converter.lowering.lower import check_supported, lower
 from lacewing.converter.onnx_import import import_onnx
 from lacewing.converter.options import ConvertOptions
@@ -24,6 +25,7 @@ from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.equalize import equalize
 from lacewing.converter.quantization.layerwise import stack, walk
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
+from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
@@ -52,7 +54,7 @@ def convert(
         options.preprocessing,
     )
     model, plan, budgets, sqnr = quantize_graph(graph, dataset, options, progress)
-    model.metadata = {**_metadata(graph, dataset, options), **options.metadata}
+    model.metadata = {**_metadata(graph, dataset, options, plan), **options.metadata}
     content = model.to_bytes()
     lacewing.verify(content)
     write_atomically(target, content)
@@ -78,6 +80,7 @@ def quantize_graph(
         statistics = collect_statistics(graph, dataset, options.seed, progress)
     plan = assign(graph, statistics, options.ranges)
     inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
+    split_channels(graph, plan, inputs)
     budgets = plan_budget(graph, options, inputs, options.seed)
     generator = np.random.default_rng(options.seed)
 
@@ -88,7 +91,9 @@ def quantize_graph(
     return lower(graph, plan), plan, budgets, sqnr
 
 
-def _metadata(graph: Graph, dataset: Dataset, options: ConvertOptions) -> dict[str, Any]:
+def _metadata(
+    graph: Graph, dataset: Dataset, options: ConvertOptions, plan: QuantizationPlan
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "converter": f"lacewing {lacewing.__version__}",
         "model": graph.name,
@@ -96,6 +101,8 @@ def _metadata(graph: Graph, dataset: Dataset, options: ConvertOptions) -> dict[s
     }
     if options.sparsity:
         metadata["sparsity"] = {"share": options.sparsity, "block": options.block, "budget": options.budget}
+    if plan.repeats:
+        metadata["repeated_channels"] = {printable(v): pairs for v, pairs in plan.repeats.items()}
     if dataset.preprocessing is not None:
         metadata["preprocessing"] = dataset.preprocessing.metadata()
     return metadata

@@ -24,17 +24,15 @@ def assign(graph: Graph, statistics: dict[str, Statistics], ranges: str) -> Quan
     if ranges not in RANGES:
         raise OptionError(f"--ranges {ranges!r} is unknown: use one of {', '.join(RANGES)}")
     floats = float_values(graph)
-    plan = QuantizationPlan(floats, {}, {n.name: _layer(n) for n in graph.nodes if n.op in ("conv", "gemm")})
+    plan = QuantizationPlan(
+        floats, {}, {n.name: LayerPlan.of(n) for n in graph.nodes if n.op in ("conv", "gemm")}
+    )
     producers = {n.output: n for n in graph.nodes}
     for members in SharedQuantization(graph, floats).members().values():
         quantization = _shared(members, producers, statistics, ranges)
         for value in members:
             plan.values[value] = quantization
     return plan
-
-
-def _layer(node: Node) -> LayerPlan:
-    return LayerPlan(node.weights["weight"].copy(), node.weights["bias"].astype("float64"))
 
 
 def _shared(

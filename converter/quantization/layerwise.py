@@ -49,21 +49,24 @@ def walk(
     inputs: name -> [N, ...] f32. Returns each value's SQNR in dB: the quantized network against the float one.
     """
     reference = dict(inputs)
-    current = {v: _stored(plan, v, a) for v, a in inputs.items()}
+    current = dict(inputs)
     last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
     sqnr: dict[str, float] = {}
     for i, node in enumerate(graph.nodes):
         wanted = run_node(graph, node, reference)
+        read = {v: _as_read(plan, node, v, current[v]) for v in node.inputs}
         if node.op in ("conv", "gemm"):
             layer = plan.layers[node.name]
-            change(node, layer, current[node.inputs[0]], reference[node.inputs[0]])
-            got = run_node(graph, simulated(node, layer, plan), current)
+            change(node, layer, read[node.inputs[0]], reference[node.inputs[0]])
+            got = run_node(graph, simulated(node, layer, plan), read)
             if correct:
-                got = _correct_bias(layer, wanted, got)
+                got = _shifted(layer, got, _mean(wanted) - _mean(got))
+            if node.output in plan.dither:
+                got = _shifted(layer, got, plan.dither[node.output] * plan.values[node.output].scale)
         else:
-            got = run_node(graph, node, current)
-        reference[node.output] = _clipped(node, wanted)
-        current[node.output] = _stored(plan, node.output, _clipped(node, got))
+            got = run_node(graph, node, read)
+        reference[node.output] = clipped(node, wanted)
+        current[node.output] = _stored(plan, node.output, clipped(node, got))
         sqnr[node.output] = sqnr_db(reference[node.output], current[node.output])
         for value in {v for v in node.inputs if last_use[v] == i}:
             del reference[value], current[value]
@@ -100,13 +103,23 @@ def _stored(plan: QuantizationPlan, value: str, array: Array) -> Array:
     return array if plan.is_float(value) else plan.values[value].simulate(array)
 
 
-def _clipped(node: Node, array: Array) -> Array:
+def _as_read(plan: QuantizationPlan, node: Node, value: str, array: Array) -> Array:
+    # A float32 value, such as a network's input, is rounded where an operator that computes on u7 reads it.
+    computes_on_u7 = node.op in ("conv", "gemm") or not plan.is_float(node.output)
+    return plan.values[value].simulate(array) if plan.is_float(value) and computes_on_u7 else array
+
+
+def clipped(node: Node, array: Array) -> Array:
+    """``array`` within the clamp that is fused into ``node``."""
     low, high = node.attrs.get("clip", (-math.inf, math.inf))
     return np.clip(array, np.float32(low), np.float32(high))
 
 
-def _correct_bias(layer: LayerPlan, wanted: Array, got: Array) -> Array:
-    axes = (0, *range(2, wanted.ndim))
-    shift = wanted.mean(axis=axes, dtype=np.float64) - got.mean(axis=axes, dtype=np.float64)
+def _mean(array: Array) -> Array:
+    return np.asarray(array.mean(axis=(0, *range(2, array.ndim)), dtype=np.float64))
+
+
+def _shifted(layer: LayerPlan, got: Array, shift: Array) -> Array:
+    """Adds ``shift`` [C] to the layer's bias and to its result ``got``."""
     layer.bias += shift
-    return np.asarray(got + shift.reshape(1, -1, *([1] * (wanted.ndim - 2))).astype(np.float32))
+    return np.asarray(got + shift.reshape(1, -1, *([1] * (got.ndim - 2))).astype(np.float32))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lacewing.converter.ir import Node
 from lacewing.converter.quantization.parameters import Quantization
 
 Array = npt.NDArray[Any]
@@ -23,6 +24,11 @@ class LayerPlan:
     keep: npt.NDArray[np.bool_] | None = None  # [rows][K4]
     dense_reason: str = ""  # why nothing was pruned, for the report
 
+    @staticmethod
+    def of(node: Node) -> LayerPlan:
+        """The layer as the float network has it."""
+        return LayerPlan(node.weights["weight"].copy(), node.weights["bias"].astype(np.float64))
+
 
 @dataclass
 class QuantizationPlan:
@@ -31,6 +37,12 @@ class QuantizationPlan:
     float_values: set[str]
     values: dict[str, Quantization]  # of every value, also of float ones that are read as u7 somewhere
     layers: dict[str, LayerPlan] = field(default_factory=dict)  # by node name
+    dither: dict[str, Array] = field(
+        default_factory=dict
+    )  # value -> [C] steps that its layer adds before it rounds
+    repeats: dict[str, list[tuple[int, int]]] = field(
+        default_factory=dict
+    )  # value -> (channel, whose copy it is)
 
     def is_float(self, value: str) -> bool:
         """Whether ``value`` is computed as float32."""

@@ -12,18 +12,35 @@ from lacewing.format.description import WEIGHT_MAX
 Array = npt.NDArray[Any]
 
 _BIAS_LIMIT = 2.0**24  # an accumulator below it converts to float32 exactly
+_CLEARLY = 0.999  # the better of two scales: the rounding of the sums does not decide
+_SMALLEST_TOP = WEIGHT_MAX // 2 + 1  # a largest weight at a lower level would give away a bit
 
 
 def weight_scales(weight: Array, bias: Array, input_scale: float) -> Array:
     """[O] float64: the scale of each output channel's weights.
 
-    weight [O, ...] float, bias [O] float. The largest weight becomes 127, unless the bias would then not fit
-    the accumulator (a channel of tiny weights): its scale grows until it does.
+    weight [O, ...] float, bias [O] float. The largest weight becomes the level, 64 to 127, that leaves the smallest
+    squared error: weights that were multiples of some step (quantization-aware training) come out exact. Where the
+    bias would then not fit the accumulator (a channel of tiny weights), the scale grows until it does.
     """
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     by_bias = np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT)
-    scales = np.maximum(largest / WEIGHT_MAX, by_bias)
+    scales = np.maximum(_closest_scales(weight.reshape(len(weight), -1)), by_bias)
     return np.where(scales > 1e-30, scales, 1.0)
+
+
+def _closest_scales(rows: Array) -> Array:
+    """[O] f64: the scale of each of ``rows`` [O][K]; 0 for a row of zeros."""
+    largest = np.abs(rows).max(axis=1).astype(np.float64)
+    unit = rows / np.where(largest > 0, largest, 1.0)[:, None].astype(rows.dtype)
+    tops = np.full(len(rows), WEIGHT_MAX)
+    least = np.full(len(rows), np.inf)
+    for top in range(WEIGHT_MAX, _SMALLEST_TOP - 1, -1):
+        off = unit * np.float32(top)
+        off -= np.rint(off)
+        errors = np.einsum("ok,ok->o", off, off, dtype=np.float64) / top**2
+        better = errors < least * _CLEARLY
+        tops[better], least[better] = top, errors[better]
+    return np.asarray(largest / tops)
 
 
 def quantize_weights(weight: Array, scales: Array) -> Array:
