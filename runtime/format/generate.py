@@ -128,6 +128,11 @@ def _stack_bytes() -> int:
     return int(match[1])
 
 
+def _script_enum(name: str, values: dict[str, int]) -> str:
+    """A constant enumeration: its numbers end in the built script, its names do not."""
+    return f"export const enum {name} {{\n" + "".join(f"  {k} = {v},\n" for k, v in values.items()) + "}\n"
+
+
 def render_script(d: ModuleType) -> str:
     """The TypeScript module's text: what JavaScript must know of the file and of the engine's answers."""
     errors = [(i.number, i.name, i.rule) for i in d.INVARIANTS] + list(d.RUN_ERRORS)
@@ -135,20 +140,17 @@ def render_script(d: ModuleType) -> str:
         "MAGIC": list(d.MAGIC),
         "ALIGNMENT": d.ALIGNMENT,
         "HEADER_BYTES": d.HEADER_BYTES,
-        "SECTION_ENTRY_BYTES": d.SECTION_ENTRY_BYTES,
-        "ACTIVATION_MAX": d.ACTIVATION_MAX,
-        "HEADER": _offsets(d.HEADER_RECORD),
-        "SECTION": _offsets(d.SECTION_RECORD),
-        "SECTIONS": {name: kind for kind, name in d.SECTIONS.items()},
         "DTYPES": d.DTYPES,
         "OPERATORS": {o.kind: o.name for o in d.OPERATORS},
         "FIRST_RUN_ERROR": d.RUN_ERRORS[0][0],
         "TIERS": _tiers(),
-        "SLOTS": web_slots(),
         "WORKER_STACK_BYTES": _stack_bytes(),
         "STATUSES": {number: [name, rule] for number, name, rule in errors},
     }
     lines = [f"export const {name} = {json.dumps(value)} as const;\n" for name, value in tables.items()]
+    enums = {"HeaderOffset": _offsets(d.HEADER_RECORD)}
+    enums |= {f"{array.capitalize()}Slot": slots for array, slots in web_slots().items()}
+    lines += [_script_enum(name, values) for name, values in enums.items()]
     return NOTICE + "".join(lines)
 
 

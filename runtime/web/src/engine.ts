@@ -1,7 +1,7 @@
 // One instance of the WebAssembly module (runtime/engine/wasm/lw_web.h) and its memory, which JavaScript owns above
 // the module's own data: areas are handed out in order, grow at the end, and go all at once with the instance.
 import { EngineError, type Failure, LimitError, reasonOf } from "./errors.js";
-import { ALIGNMENT, SLOTS } from "./format.js";
+import { ALIGNMENT, ErrorSlot } from "./format.js";
 
 type Address = number;
 
@@ -119,14 +119,13 @@ export class Engine {
 
   /** What the last call that failed says. */
   failure(): Failure {
-    const at = SLOTS.error;
-    const slots = this.slots(this.exports.lw_web_error(), at.slots);
+    const slots = this.slots(this.exports.lw_web_error(), ErrorSlot.slots);
     return {
-      status: slots[at.status]!,
-      where: this.text(slots[at.where]!, slots[at.where_bytes]!) || "file",
-      index: slots[at.index]!,
-      found: slots[at.found]!,
-      wanted: slots[at.wanted]!,
+      status: slots[ErrorSlot.status]!,
+      where: this.text(slots[ErrorSlot.where]!, slots[ErrorSlot.where_bytes]!) || "file",
+      index: slots[ErrorSlot.index]!,
+      found: slots[ErrorSlot.found]!,
+      wanted: slots[ErrorSlot.wanted]!,
     };
   }
 }

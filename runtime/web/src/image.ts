@@ -1,7 +1,8 @@
 // Images to tensors and back. The arithmetic is the module's (runtime/engine/wasm/lw_image.h); here is its memory.
+import { LARGEST_SIDE } from "./arguments.js";
 import type { Engine } from "./engine.js";
 import { InputError } from "./errors.js";
-import { SLOTS } from "./format.js";
+import { NormSlot } from "./format.js";
 import type { ImageShape, Preprocessing } from "./preprocessing.js";
 import type { TensorType } from "./tensor.js";
 
@@ -29,7 +30,6 @@ interface Axis {
 
 const CROP_SHARE = 0.875; // of the resized short side that the crop keeps, as in the converter
 const STRIP_BYTES = 1 << 20; // a large photo passes through the module's memory in pieces
-const LARGEST_SIDE = 32767;
 
 /** Throws `InputError` if these are no pixels. */
 export function checkPixels(image: Pixels): void {
@@ -168,15 +168,14 @@ function resize(engine: Engine, image: Pixels, across: Axis, down: Axis, gray: b
 }
 
 function normalization(engine: Engine, shape: ImageShape, how: Preprocessing, stored: Quantization): number {
-  const at = SLOTS.norm;
-  const address = engine.allocate(at.slots * 4);
-  const norm = engine.floats(address, at.slots);
-  norm.set(how.mean, at.mean_0);
-  norm.set(how.std, at.std_0);
-  norm[at.scale] = stored.scale;
-  norm[at.zero_point] = stored.zeroPoint;
-  norm[at.channels] = shape.channels;
-  norm[at.planar] = Number(shape.planar);
-  norm[at.bgr] = Number(how.bgr);
+  const address = engine.allocate(NormSlot.slots * 4);
+  const norm = engine.floats(address, NormSlot.slots);
+  norm.set(how.mean, NormSlot.mean_0);
+  norm.set(how.std, NormSlot.std_0);
+  norm[NormSlot.scale] = stored.scale;
+  norm[NormSlot.zero_point] = stored.zeroPoint;
+  norm[NormSlot.channels] = shape.channels;
+  norm[NormSlot.planar] = Number(shape.planar);
+  norm[NormSlot.bgr] = Number(how.bgr);
   return address;
 }

@@ -2,7 +2,7 @@
 // when the transfer is compressed, and a file that is too large or none of ours is refused after its first bytes.
 import type { Engine } from "./engine.js";
 import { DownloadError, LimitError, ModelFormatError } from "./errors.js";
-import { HEADER, HEADER_BYTES, MAGIC } from "./format.js";
+import { HEADER_BYTES, HeaderOffset, MAGIC } from "./format.js";
 import type { Source } from "./source.js";
 
 /** Bytes of the model file; `total` is unknown until the file's header has come. */
@@ -90,7 +90,7 @@ class IncomingFile {
     const header = this.engine.bytes(this.address, HEADER_BYTES);
     if (!MAGIC.every((byte, i) => header[i] === byte)) throw this.#notOurs(header);
     const view = new DataView(header.buffer, header.byteOffset);
-    this.total = Number(view.getBigUint64(HEADER.file_bytes, true));
+    this.total = Number(view.getBigUint64(HeaderOffset.file_bytes, true));
     if (this.source.remote && this.total > this.engine.limit)
       throw new LimitError(
         `${this.source.name}: the file has ${this.total} bytes, ${this.engine.limit} of memory are allowed; raise maxMemory`,

@@ -173,6 +173,9 @@ export const tests = {
     await fails(() => session.toImageData(image), "InputError", "takes a Tensor");
     const flat = new env.lacewing.Tensor("float32", [1, 2]);
     await fails(() => session.toImageData(flat), "InputError", "no image");
+    const gone = session.fromImageData(image);
+    structuredClone(gone.data, { transfer: [gone.data.buffer] });
+    await fails(() => session.toImageData(gone), "InputError", "detached");
   },
 
   async a_session_says_what_it_is(env) {
@@ -242,6 +245,10 @@ export const tests = {
       await fails(async () => Session.create(await source(), options), "Error", "enough");
     }
     await fails(() => Session.create(address, { signal: AbortSignal.timeout(200) }), "TimeoutError", "");
+    if (!env.inline) {
+      const options = { wasmPaths: `${env.base}odd/stalled/package`, signal: AbortSignal.timeout(200) };
+      await fails(() => Session.create(`${env.base}models/detector.lace`, options), "TimeoutError", "");
+    }
     (await Session.create(`${env.base}models/detector.lace`)).release();
   },
 
