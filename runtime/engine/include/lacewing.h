@@ -1,14 +1,27 @@
 // Lacewing: runs .lace models. The whole public C interface.
 //
 // A model is a file in memory plus one block of work memory that the caller provides; the engine allocates nothing,
-// opens nothing and starts no thread. In order:
-//   1. lw_verify(file, bytes, &error)                       refuses every file that is not exactly well-formed
-//   2. lw_model_memory(file, bytes, &options, &need, &error) says how much work memory the model needs
-//   3. lw_model_create(file, bytes, &options, memory, need, &model, &error)
-//   4. lw_run(model, inputs, outputs, &error)               as often as wanted, one thread at a time per model
-// The file must stay unchanged and mapped, and both blocks 64-byte aligned, as long as the model is used.
-// There is nothing to destroy: free the two blocks. lw_model_create verifies the whole file itself; lw_model_memory
-// only its structure, which is what the answer depends on.
+// opens nothing and starts no thread. In an app:
+//
+//   lw_options options = {.tier = LW_TIER_AUTO};  // the rest 0: one thread, no limit of memory
+//   lw_error error;
+//   lw_model *model;
+//   size_t need;
+//   if (lw_model_memory(file, bytes, &options, &need, &error) != LW_OK) return complain(&error);
+//   void *memory = aligned_alloc(64, (need + 63) / 64 * 64);
+//   if (lw_model_create(file, bytes, &options, memory, need, &model, &error) != LW_OK) return complain(&error);
+//   while (wanted)
+//     if (lw_run(model, inputs, outputs, &error) != LW_OK) return complain(&error);
+//   free(memory);
+//
+// The file, for example mapped, must stay unchanged, and both blocks 64-byte aligned, as long as the model is used.
+// There is nothing to destroy. A hostile file is safe: lw_model_create verifies all of it, whoever made it, and
+// lw_model_memory its structure, which is what the answer depends on; lw_verify does nothing else.
+//
+// Inputs and outputs are plain row-major arrays, as lw_model_input and lw_model_output describe them: f32, or u7 with
+// value = (q - zero_point) * scale and q from 0 to 127. Different models may run at the same time on different threads;
+// one model is for one thread at a time. More threads for one run: hand `parallel` a pool, such as the one of
+// lw_hosted.h. Every tier of kernels and every number of threads gives the same bytes.
 #ifndef LACEWING_H
 #define LACEWING_H
 
