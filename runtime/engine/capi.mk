@@ -26,7 +26,7 @@ capi: $(CAPI_TARGETS:%=$(CAPI_BUILD)/%/archived)
 define capi_target
 $(CAPI_BUILD)/$(1)/objects/%.o: %.c $(CAPI_HEADERS) | $(CAPI_TOOLS)
 	@mkdir -p $$(@D)
-	@$(ZIG) cc -target $(ZIG_TARGET_$(1)) $(CAPI_CFLAGS) $(if $(filter aarch64-%,$(1)),-mno-outline-atomics) -I$(2) -c $$< -o $$@
+	@$(ZIG) cc -target $(ZIG_TARGET_$(1)) $(CAPI_CFLAGS) $(if $(filter aarch64-linux,$(1)),-mno-outline-atomics) -I$(2) -c $$< -o $$@
 $(CAPI_BUILD)/$(1)/lacewing/lib/liblacewing.a: $(patsubst %.c,$(CAPI_BUILD)/$(1)/objects/%.o,$(CAPI_SOURCES) $(wildcard $(2)/*.c))
 	@echo "== liblacewing.a for $(1)"
 	@mkdir -p $$(@D) && rm -f $$@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def _answer(file: Path, inputs: dict[str, networks.Array], tier: str) -> dict[st
         np.unique(array).size > 9 for array in results.values()
     )  # one that says nothing proves nothing
     return digests(results)
+
+
+@pytest.mark.parametrize("platform", ["manylinux_2_17_aarch64", "musllinux_1_2_aarch64"])
+def test_a_wheel_holds_one_small_library_for_every_python(platform: str) -> None:
+    (wheel,) = (board.ROOT / "dist").glob(f"lacewing-*-cp310-abi3-{platform}.whl")
+    files = {file.filename: file.file_size for file in zipfile.ZipFile(wheel).infolist()}
+    assert {name.partition("/")[0] for name in files} == {
+        "lacewing",
+        f"lacewing-{wheel.name.split('-')[1]}.dist-info",
+    }
+    assert [name for name in files if name.endswith((".so", ".c", ".lace"))] == ["lacewing/_engine.abi3.so"]
+    assert files["lacewing/_engine.abi3.so"] <= 300 * 1024
 
 
 @boards
