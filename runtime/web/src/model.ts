@@ -31,6 +31,8 @@ interface Place {
 const AUTO_TIER = Number(Object.entries(TIERS).find(([, name]) => name === "auto")![0]);
 
 export class Model {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly fileBytes: number;
   readonly #inputs: readonly Place[];
@@ -56,17 +58,11 @@ export class Model {
     this.#opCount = slots[ModelSlot.ops]!;
     this.#inputs = places(engine, (i) => exports.lw_web_input(i), slots[ModelSlot.inputs]!);
     this.#outputs = places(engine, (i) => exports.lw_web_output(i), slots[ModelSlot.outputs]!);
+    this.inputs = Object.freeze(this.#inputs.map((place) => place.info));
+    this.outputs = Object.freeze(this.#outputs.map((place) => place.info));
     const addresses = [...this.#inputs, ...this.#outputs].map((place) => place.address);
     this.#addresses = engine.allocate(4 * addresses.length);
     engine.words(this.#addresses, addresses.length).set(addresses);
-  }
-
-  get inputs(): readonly TensorInfo[] {
-    return Object.freeze(this.#inputs.map((place) => place.info));
-  }
-
-  get outputs(): readonly TensorInfo[] {
-    return Object.freeze(this.#outputs.map((place) => place.info));
   }
 
   get layers(): LayerInfo[] {
