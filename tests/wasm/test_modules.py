@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.golden.base import base_model
 from tests.golden.make_bad import BAD
 from tests.models import random_inputs
 from tests.unit.engine import library
-from tests.wasm.module import BUILD, MODULES, ROOT, Instance, RefusedError, Session
+from tests.wasm.module import BUILD, MODULES, ROOT, Instance, RefusedError, Session, build
 
 VECTORS: dict[str, Any] = json.loads(INDEX.read_text())
 RAW_LIMIT, BROTLI_LIMIT = 100_000, 40_000  # bytes
@@ -105,9 +106,19 @@ def test_an_input_out_of_range_leaves_the_session_usable() -> None:
     assert all((session.run(inputs)[name] == array).all() for name, array in wanted.items())
 
 
+def test_threads_that_come_late_change_nothing() -> None:
+    """Shared memory, more threads than processors; the first run has one thread, the last ones all of them."""
+    build()
+    script, model = Path(__file__).parent / "threads.mjs", FOLDER / "network_residual.lace"
+    command = ["node", script, BUILD / "lacewing-simd128-threads.wasm", model, "4", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert json.loads(done.stdout) == {"different": 0, "came": 3, "left": 3}
+
+
 @pytest.mark.parametrize("name", [f"{m}{s}" for m in MODULES for s in ("", "-threads")])
 def test_size_and_surface(name: str) -> None:
     """Small enough to be fetched unnoticed; imports nothing but shared memory; exports what the header declares."""
+    build()
     file = (BUILD / f"{name}.wasm").read_bytes()
     script = "console.log(zlib.brotliCompressSync(fs.readFileSync(0)).length)"
     raw, brotli = (
