@@ -36,21 +36,39 @@ LW_INLINE v_u8 product_of(const lw_binary_args *a, v_u8 left, v_u8 right, const 
 
 typedef v_u8 (*binary_step)(const lw_binary_args *a, v_u8 left, v_u8 right, const v_output *out);
 
-// The end is computed in copies: in place it may not be computed twice.
+// A whole number of vectors; with b_quad, b is one vector for all.
 LW_INLINE void each_step(const lw_binary_args *args, binary_step step) {
   const lw_binary_args a = *args;  // in registers: stores of bytes could alter the original
   const v_output out = output_of(&a.requant);
-  const v_u8 quad = a.b_quad ? load_pixel(a.b) : splat_u8(0);
-  size_t i = 0;
-  for (; i + LW_VECTOR_BYTES <= a.count; i += LW_VECTOR_BYTES)
-    store_u8(a.output + i, step(&a, load_u8(a.a + i), a.b_quad ? quad : load_u8(a.b + i), &out));
-  if (i == a.count) return;
-  uint8_t left[LW_VECTOR_BYTES] = {0}, right[LW_VECTOR_BYTES] = {0};
-  __builtin_memcpy(left, a.a + i, a.count - i);
-  if (!a.b_quad) __builtin_memcpy(right, a.b + i, a.count - i);
-  store_u8(left, step(&a, load_u8(left), a.b_quad ? quad : load_u8(right), &out));
-  __builtin_memcpy(a.output + i, left, a.count - i);
+  const uint8_t *b = a.b;
+  for (size_t i = 0; i < a.count; i += LW_VECTOR_BYTES, b += a.b_quad ? 0 : LW_VECTOR_BYTES)
+    store_u8(a.output + i, step(&a, load_u8(a.a + i), load_u8(b), &out));
 }
 
-void LW_KERNEL(add)(const void *args) { each_step(args, sum_of); }
-void LW_KERNEL(mul)(const void *args) { each_step(args, product_of); }
+static __attribute__((noinline)) void add_all(const lw_binary_args *a) { each_step(a, sum_of); }
+static __attribute__((noinline)) void multiply_all(const lw_binary_args *a) { each_step(a, product_of); }
+
+// The end is computed in copies: in place it may not be computed twice.
+static void with_rest(const lw_binary_args *args, void (*all)(const lw_binary_args *)) {
+  lw_binary_args a = *args;
+  const size_t rest = a.count % LW_VECTOR_BYTES, whole = a.count - rest;
+  uint8_t left[LW_VECTOR_BYTES] = {0}, right[LW_VECTOR_BYTES] = {0}, *to = a.output + whole;
+  __builtin_memcpy(left, a.a + whole, rest);
+  if (a.b_quad) {
+    store_u8(right, load_pixel(a.b));
+    a.b = right;
+  } else {
+    __builtin_memcpy(right, a.b + whole, rest);
+  }
+  a.count = whole;
+  all(&a);
+  if (rest == 0) return;
+  a.a = a.output = left;
+  a.b = right;
+  a.count = LW_VECTOR_BYTES;
+  all(&a);
+  __builtin_memcpy(to, left, rest);
+}
+
+void LW_KERNEL(add)(const void *args) { with_rest(args, add_all); }
+void LW_KERNEL(mul)(const void *args) { with_rest(args, multiply_all); }

@@ -21,7 +21,7 @@ LW_INLINE channel_masks each_channel(void) {
   return m;
 }
 
-static v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel_masks *m, v_u8 index) {
+LW_INLINE v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel_masks *m, v_u8 index) {
   v_u8 result = splat_u8(0);
   LW_UNROLLED
   for (uint32_t c = 0; c < LW_QUAD; c++) {
@@ -31,21 +31,28 @@ static v_u8 look_up_channels(const uint8_t *tables /* [4][128] */, const channel
   return result;
 }
 
-void LW_KERNEL(table)(const void *args) {
-  const lw_table_args a = *(const lw_table_args *)args;
+// A whole number of vectors.
+static __attribute__((noinline)) void look_up_all(const lw_table_args *args) {
+  const lw_table_args a = *args;
   const v_table t = load_table(a.table);
   const channel_masks m = each_channel();
-  size_t i = 0;
   if (a.per_channel)
-    for (; i + LW_VECTOR_BYTES <= a.count; i += LW_VECTOR_BYTES)
+    for (size_t i = 0; i < a.count; i += LW_VECTOR_BYTES)
       store_u8(a.output + i, look_up_channels(a.table, &m, load_index(a.input + i)));
   else
-    for (; i + LW_VECTOR_BYTES <= a.count; i += LW_VECTOR_BYTES)
-      store_u8(a.output + i, look_up(&t, load_index(a.input + i)));
-  if (i == a.count) return;
-  uint8_t rest[LW_VECTOR_BYTES] = {0};
-  __builtin_memcpy(rest, a.input + i, a.count - i);
-  const v_u8 index = load_index(rest);
-  store_u8(rest, a.per_channel ? look_up_channels(a.table, &m, index) : look_up(&t, index));
-  __builtin_memcpy(a.output + i, rest, a.count - i);
+    for (size_t i = 0; i < a.count; i += LW_VECTOR_BYTES) store_u8(a.output + i, look_up(&t, load_index(a.input + i)));
+}
+
+void LW_KERNEL(table)(const void *args) {
+  lw_table_args a = *(const lw_table_args *)args;
+  const size_t rest = a.count % LW_VECTOR_BYTES, whole = a.count - rest;
+  uint8_t last[LW_VECTOR_BYTES] = {0}, *to = a.output + whole;
+  __builtin_memcpy(last, a.input + whole, rest);
+  a.count = whole;
+  look_up_all(&a);
+  if (rest == 0) return;
+  a.input = a.output = last;
+  a.count = LW_VECTOR_BYTES;
+  look_up_all(&a);
+  __builtin_memcpy(to, last, rest);
 }
