@@ -18,7 +18,8 @@ from lacewing.format.description import BLOCK_ROWS
 Samples = Iterable[Mapping[str, npt.NDArray[np.float32]]]
 
 BUDGETS = ("global", "uniform")
-BLOCKS = ("auto", *(f"{rows}x4" for rows in BLOCK_ROWS))
+# 4x8 is stored as 4x4 blocks in pairs.
+BLOCKS = ("auto", *(f"{rows}x4" for rows in BLOCK_ROWS), "4x8")
 MAX_SPARSITY = 0.95
 
 

@@ -17,7 +17,6 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.sparsity.budget import LayerBudget
-from lacewing.format.description import QUAD
 from lacewing.format.model import Model, Op
 
 _LOW_SQNR_DB = 12.0
@@ -105,7 +104,7 @@ def _layer(
         op.kind if node.op == "conv" else "gemm",
         list(node.weights["weight"].shape),
         list(graph.shapes[node.output]),
-        f"{layer.block_rows}x{QUAD}" if kept < 1 else "dense",
+        f"{budget.block.rows}x{budget.block.columns}" if kept < 1 else "dense",
         round(1 - kept, 4),
         sum(int(a.nbytes) for a in op.data.values()),
         macs,

@@ -19,21 +19,21 @@
 
 typedef struct {
   int8x16_t zero_point, clamp_min, clamp_max;
+  int moves;  // 0: a zero point of 0 and no ceiling below 127, as after most ReLUs: only the floor is left to do
 } vector_requant;
 
 LW_TEMPLATE vector_requant vector_requant_of(const lw_requant *r) {
   return (vector_requant){vdupq_n_s8((int8_t)r->zero_point), vdupq_n_s8((int8_t)r->clamp_min),
-                          vdupq_n_s8((int8_t)r->clamp_max)};
+                          vdupq_n_s8((int8_t)r->clamp_max), r->zero_point != 0 || r->clamp_max != 127};
 }
 
 LW_TEMPLATE int32x4_t rounded(int32x4_t sum, float scale) {
   return vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), scale));
 }
 
-// One channel of 4 * vectors pixels (at most 16; the other bytes are some u7). Saturation on the way changes nothing:
-// what leaves -128..127 leaves 0..127 on the same side when the zero point is added.
-LW_TEMPLATE int8x16_t requantized(const int32x4_t *sum /* [vectors] */, float scale, const vector_requant *to,
-                                  const int vectors) {
+// One channel of 4 * vectors pixels (at most 16; the other bytes are zero). Saturation changes nothing: what leaves
+// -128..127 leaves 0..127 on the same side when the zero point is added.
+LW_TEMPLATE int8x16_t narrowed(const int32x4_t *sum /* [vectors] */, float scale, const int vectors) {
   const int16x4_t first = vqmovn_s32(rounded(sum[0], scale));
   const int16x8_t low =
       vectors > 1 ? vqmovn_high_s32(first, rounded(sum[1], scale)) : vcombine_s16(first, vdup_n_s16(0));
@@ -42,7 +42,16 @@ LW_TEMPLATE int8x16_t requantized(const int32x4_t *sum /* [vectors] */, float sc
     const int16x4_t third = vqmovn_s32(rounded(sum[2], scale));
     bytes = vqmovn_high_s16(vget_low_s8(bytes), vqmovn_high_s32(third, rounded(sum[3], scale)));
   }
-  return vminq_s8(vmaxq_s8(vqaddq_s8(bytes, to->zero_point), to->clamp_min), to->clamp_max);
+  return bytes;
+}
+
+LW_TEMPLATE void clamp_channels(int8x16_t *channel /* [channels] */, const vector_requant *to, const int channels) {
+  if (to->moves) {
+    LW_UNROLL(4)
+    for (int c = 0; c < channels; c++) channel[c] = vminq_s8(vqaddq_s8(channel[c], to->zero_point), to->clamp_max);
+  }
+  LW_UNROLL(4)
+  for (int c = 0; c < channels; c++) channel[c] = vmaxq_s8(channel[c], to->clamp_min);
 }
 
 // Four channels of one group: 16 pixels, or the first 8.
@@ -109,60 +118,88 @@ LW_TEMPLATE const uint8_t *second_line(line_cursor *c, const uint8_t *first, con
 LW_TEMPLATE const uint8_t *tile_at(const lw_gemm_args *a, uint32_t pixel) { return a->tile + (size_t)pixel * LW_QUAD; }
 #endif
 
+// The kept blocks of one row, at the first of some of its channels, and what follows their sums.
+typedef struct {
+  const int8_t *weights;
+  const uint16_t *index;  // NULL when dense
+  uint32_t count;
+  uint32_t channel;
+} row_blocks;
+
+LW_TEMPLATE row_blocks blocks_of(const lw_gemm_args *a, uint32_t channel, const int rows, const int sparse) {
+  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
+  const int8_t *weights = a->weights + ((size_t)first * (uint32_t)rows + channel % (uint32_t)rows) * LW_QUAD;
+  return (row_blocks){weights, sparse ? a->index + first : NULL, a->row_start[row + 1] - first, channel};
+}
+
 // Sums of `channels` channels of one row of blocks.
-LW_TEMPLATE void accumulate(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+LW_TEMPLATE void accumulate(const lw_gemm_args *a, const row_blocks *b, uint32_t pixel,
                             int32x4_t *sum /* [channels][vectors] */, const int rows, const int channels,
                             const int vectors, const int sparse) {
-  const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row], count = a->row_start[row + 1] - first;
   const size_t block = (size_t)rows * LW_QUAD;  // bytes
-  line_cursor lines = {tile_at(a, pixel), a->tile_stride, sparse ? a->index + first : NULL};
-  const int8_t *w = a->weights + first * block + channel % (uint32_t)rows * LW_QUAD;
+  line_cursor lines = {tile_at(a, pixel), a->tile_stride, b->index};
+  const int8_t *w = b->weights;
   int32x4_t raw[MAX_SUMS];
-  start_sums(raw, a->bias + channel, channels, vectors);
-  for (const int8_t *end = w + count / 2 * 2 * block; w != end; w += 2 * block) {
+  start_sums(raw, a->bias + b->channel, channels, vectors);
+  for (const int8_t *end = w + b->count / 2 * 2 * block; w != end; w += 2 * block) {
     const uint8_t *line0 = next_line(&lines, sparse), *line1 = second_line(&lines, line0, sparse);
     add_pair(raw, line0, line1, w, block, channels, vectors);
   }
-  if (count % 2) add_block(raw, next_line(&lines, sparse), w, channels, vectors);
+  if (b->count % 2) add_block(raw, next_line(&lines, sparse), w, channels, vectors);
   gather_sums(raw, sum, channels, vectors);
 }
 
 // Some channels of one quad x one micro tile of pixels: as floats to where they belong, or as bytes to `group`.
-LW_TEMPLATE void row_tile(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const vector_requant *to,
+LW_TEMPLATE void row_tile(const lw_gemm_args *a, const row_blocks *b, uint32_t pixel, const vector_requant *to,
                           int8x16_t *group /* [groups][4] */, const int rows, const int channels, const int vectors,
                           const int sparse) {
   int32x4_t sum[MAX_SUMS];  // [channels][vectors]
-  accumulate(a, channel, pixel, sum, rows, channels, vectors, sparse);
+  accumulate(a, b, pixel, sum, rows, channels, vectors, sparse);
   if (a->output_f32) {
-    finish_f32(a, channel, pixel, sum, channels, vectors);
+    finish_f32(a, b->channel, pixel, sum, channels, vectors);
     return;
   }
+  const int in_group = vectors < GROUP_VECTORS ? vectors : GROUP_VECTORS;
+  const float *scale = a->scale + b->channel;
   LW_UNROLL(4)
-  for (int c = 0; c < channels; c++) {
-    const float scale = a->scale[channel + (uint32_t)c];
-    const int in_group = vectors < GROUP_VECTORS ? vectors : GROUP_VECTORS;
+  for (int v = 0; v < vectors; v += GROUP_VECTORS) {
     LW_UNROLL(4)
-    for (int v = 0; v < vectors; v += GROUP_VECTORS)
-      group[v + c] = requantized(sum + c * vectors + v, scale, to, in_group);
+    for (int c = 0; c < channels; c++) group[v + c] = narrowed(sum + c * vectors + v, scale[c], in_group);
+    clamp_channels(group + v, to, channels);
   }
 }
 
-// One output quad x one micro tile of pixels. Rows beyond the last channel do not exist; their channels are padding.
-LW_TEMPLATE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
+// The rows of blocks of one output quad. Rows beyond the last channel do not exist; their channels are padding.
+typedef struct {
+  row_blocks row[LW_QUAD];
+  uint32_t count;
+} quad_rows;
+
+LW_TEMPLATE quad_rows rows_of(const lw_gemm_args *a, uint32_t quad, const int rows, const int sparse) {
+  const uint32_t first = quad * LW_QUAD, room = rows < (int)LW_QUAD ? LW_QUAD / (uint32_t)rows : 1;
+  quad_rows q = {.row = {blocks_of(a, first, rows, sparse)}, .count = 1};
+  for (; q.count < room && first + q.count * (uint32_t)rows < a->channels; q.count++)
+    q.row[q.count] = blocks_of(a, first + q.count * (uint32_t)rows, rows, sparse);
+  return q;
+}
+
+// One output quad x one micro tile of pixels.
+LW_TEMPLATE void quad_tile(const lw_gemm_args *a, const quad_rows *q, uint32_t pixel, const vector_requant *to,
                            const int rows, const int vectors, const int sparse) {
   const int channels = rows < (int)LW_QUAD ? rows : (int)LW_QUAD;
   int8x16_t group[MAX_VECTORS];  // [groups][4]
+  row_tile(a, &q->row[0], pixel, to, group, rows, channels, vectors, sparse);
   LW_UNROLL(1)
-  for (int c = 0; c < (int)LW_QUAD; c += channels) {
-    const uint32_t channel = quad * LW_QUAD + (uint32_t)c;
-    if (rows >= (int)LW_QUAD || channel < a->channels)
-      row_tile(a, channel, pixel, to, group + c, rows, channels, vectors, sparse);
-    else
-      for (int v = 0; v < vectors; v += GROUP_VECTORS)
-        for (int i = 0; i < channels; i++) group[v + c + i] = to->clamp_min;
+  for (int c = channels; c < (int)LW_QUAD; c += channels) {
+    if ((uint32_t)(c / channels) < q->count) {
+      row_tile(a, &q->row[c / channels], pixel, to, group + c, rows, channels, vectors, sparse);
+      continue;
+    }
+    for (int v = 0; v < vectors; v += GROUP_VECTORS)
+      for (int i = c; i < c + channels; i++) group[v + i] = to->clamp_min;
   }
   if (a->output_f32) return;
-  uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
+  uint8_t *output = a->output + q->row[0].channel / LW_QUAD * a->output_stride + (size_t)pixel * LW_QUAD;
   LW_UNROLL(4)
   for (int v = 0; v < vectors; v += GROUP_VECTORS) store_quads(output + v * 4 * (int)LW_QUAD, group + v, vectors);
 }
@@ -184,18 +221,19 @@ LW_TEMPLATE void gemm(const void *args, const int rows, const int vectors, const
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
     const uint32_t end = a->pixels - begin < chunk ? a->pixels : begin + chunk;
     for (uint32_t quad = a->quad_begin; quad < a->quad_end; quad++) {
+      const quad_rows rows_of_quad = rows_of(a, quad, rows, sparse), *q = &rows_of_quad;
       uint32_t p = begin;
-      for (; p + full <= end; p += full) quad_tile(a, quad, p, &to, rows, vectors, sparse);
+      for (; p + full <= end; p += full) quad_tile(a, q, p, &to, rows, vectors, sparse);
       while (p < end) {
         const uint32_t left = end - p;
         if (vectors > 2 && left > 4) {
-          quad_tile(a, quad, p, &to, rows, 4, sparse);
+          quad_tile(a, q, p, &to, rows, 4, sparse);
           p += 16;
         } else if (left > 4) {
-          quad_tile(a, quad, p, &to, rows, 2, sparse);
+          quad_tile(a, q, p, &to, rows, 2, sparse);
           p += 8;
         } else {
-          quad_tile(a, quad, p, &to, rows, 1, sparse);
+          quad_tile(a, q, p, &to, rows, 1, sparse);
           p += 8;
         }
       }

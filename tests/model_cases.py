@@ -52,6 +52,8 @@ def _conv_cases() -> dict[str, Case]:
     cases["conv_extreme"] = _extreme
     cases["conv_empty_row"] = lambda: _emptied(4)
     cases["conv_all_empty"] = lambda: _emptied(1)
+    cases["conv_1x1_4x8"] = lambda: _paired(4, 40, (1, 1))
+    cases["conv_3x3_8x8"] = lambda: _paired(8, 24, (3, 3))
     return cases
 
 
@@ -85,6 +87,18 @@ def _emptied(rows_kept: int) -> Model:
     mask = op.data["mask"].copy()
     mask[rows_kept:] = 0
     op.data["mask"], op.data["weights"] = mask, op.data["weights"][: per_row[:rows_kept].sum()]
+    return b.finish()
+
+
+def _paired(r: int, c: int, kernel: tuple[int, int]) -> Model:
+    """Kept blocks in pairs (k even, k + 1): what a kernel for blocks twice as wide may take."""
+    b = Builder(r + c)
+    b.conv(b.image(c, 7, 11), 21, kernel, block_rows=r, density=0.5)
+    op = b.model.ops[1]
+    mask = op.data["mask"] & 0x55
+    op.data["mask"] = mask | (mask << 1)
+    kept = int(np.unpackbits(op.data["mask"]).sum())
+    op.data["weights"] = np.resize(op.data["weights"], (kept, r, 4))
     return b.finish()
 
 

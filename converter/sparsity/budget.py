@@ -20,7 +20,8 @@ from lacewing.format.model import ceil_div
 
 Array = npt.NDArray[Any]
 
-AUTO_BLOCK_ROWS = 2
+AUTO_BLOCK = obs.Block(2, QUAD)
+DENSE = obs.Block(4, QUAD)  # what a dense layer is stored in
 MIN_INPUTS = 16  # weights per output channel below which a layer stays dense
 MIN_OUTPUTS = 8  # output channels below which it does
 _LEAST, _MOST = 0.5, 1.5  # of the overall sparsity, that `global` may give one layer
@@ -29,9 +30,9 @@ MIN_PAYING_SPARSITY = 0.10  # below it the index of the kept blocks costs about 
 
 @dataclass(frozen=True)
 class LayerBudget:
-    """What happens to one layer: ``share`` of its [block_rows x 4] blocks goes; ``reason`` says why none does."""
+    """What happens to one layer: ``share`` of its [rows x columns] blocks goes; ``reason`` says why none does."""
 
-    block_rows: int
+    block: obs.Block
     share: float
     reason: str = ""
 
@@ -42,26 +43,30 @@ def plan_budget(
     """A budget for every conv and gemm. inputs: name -> [N, ...] f32. Raises OptionError for unknown layers."""
     layers = {n.name: n for n in graph.nodes if n.op in ("conv", "gemm")}
     _check_names(options, layers)
-    budgets = {name: LayerBudget(4, 0.0, _why_dense(graph, n)) for name, n in layers.items()}
+    budgets = {name: LayerBudget(DENSE, 0.0, _why_dense(graph, n)) for name, n in layers.items()}
     for name, choice in options.layers.items():
         if int(layers[name].attrs.get("groups", 1)) != 1:
             raise OptionError(f"--layer {name}: grouped and depthwise convolutions are not pruned")
-        budgets[name] = LayerBudget(
-            _block_rows(choice.block), choice.sparsity, "" if choice.sparsity else "as told"
-        )
+        block = _block(choice.block, layers[name])
+        budgets[name] = LayerBudget(block, choice.sparsity, "" if choice.sparsity else "as told")
     free = [layers[name] for name, b in budgets.items() if not b.reason and name not in options.layers]
     if not options.sparsity or not free:
         reason = "no sparsity asked for"
-        return budgets | {n.name: LayerBudget(4, 0.0, reason) for n in free}
-    rows = _block_rows(options.block)
+        return budgets | {n.name: LayerBudget(DENSE, 0.0, reason) for n in free}
+    blocks = {n.name: _block(options.block, n) for n in free}
     shares = dict.fromkeys((n.name for n in free), options.sparsity)
     if options.budget == "global":
-        shares = _global_shares(_survey(graph, free, inputs, rows, seed), options.sparsity)
-    return budgets | {name: _paying(rows, share) for name, share in shares.items()}
+        shares = _global_shares(_survey(graph, blocks, inputs, seed), options.sparsity)
+    return budgets | {name: _paying(blocks[name], share) for name, share in shares.items()}
 
 
-def _block_rows(block: str) -> int:
-    return AUTO_BLOCK_ROWS if block == "auto" else int(block.split("x")[0])
+def _block(name: str, node: Node) -> obs.Block:
+    """Of the option's name. Where a row has an odd number of quads they cannot all pair: 4x8 becomes 4x4."""
+    if name == "auto":
+        return AUTO_BLOCK
+    rows, columns = (int(size) for size in name.split("x"))
+    paired = to_columns(node.weights["weight"][:1]).shape[1] % columns == 0
+    return obs.Block(rows, columns if paired else QUAD)
 
 
 def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
@@ -83,25 +88,24 @@ def _why_dense(graph: Graph, node: Node) -> str:
     return ""
 
 
-def _paying(rows: int, share: float) -> LayerBudget:
+def _paying(block: obs.Block, share: float) -> LayerBudget:
     if share < MIN_PAYING_SPARSITY:
-        return LayerBudget(4, 0.0, f"sparsity {share:.2f} would not pay (below {MIN_PAYING_SPARSITY})")
-    return LayerBudget(rows, share)
+        return LayerBudget(DENSE, 0.0, f"sparsity {share:.2f} would not pay (below {MIN_PAYING_SPARSITY})")
+    return LayerBudget(block, share)
 
 
 def _survey(
-    graph: Graph, free: list[Node], inputs: Mapping[str, Array], rows: int, seed: int
+    graph: Graph, blocks: Mapping[str, obs.Block], inputs: Mapping[str, Array], seed: int
 ) -> dict[str, Array]:
     """Per layer [blocks]: the error of dropping each block alone, relative to the layer's output power."""
     generator = np.random.default_rng(seed)
     values = dict(inputs)
     last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
-    names = {n.name for n in free}
     found: dict[str, Array] = {}
     for i, node in enumerate(graph.nodes):
-        if node.name in names:
+        if node.name in blocks:
             source = values[node.inputs[0]]
-            found[node.name] = _relative_scores(node, source, rows, generator)
+            found[node.name] = _relative_scores(node, source, blocks[node.name], generator)
         values[node.output] = _with_clip(node, run_node(graph, node, values))
         for value in {v for v in node.inputs if last_use[v] == i}:
             del values[value]
@@ -113,10 +117,10 @@ def _with_clip(node: Node, array: Array) -> Array:
     return np.clip(array, np.float32(low), np.float32(high))
 
 
-def _relative_scores(node: Node, source: Array, rows: int, generator: np.random.Generator) -> Array:
+def _relative_scores(node: Node, source: Array, block: obs.Block, generator: np.random.Generator) -> Array:
     hessian = moments.collect(node, source, source, generator).hessian
-    weight = padded_rows(to_columns(node.weights["weight"]).astype(np.float64), rows)
-    scores = obs.block_scores(weight, obs.inverse_moment(hessian), rows)
+    weight = padded_rows(to_columns(node.weights["weight"]).astype(np.float64), block.rows)
+    scores = obs.block_scores(weight, obs.inverse_moment(hessian), block)
     power = float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
     return np.asarray(scores.reshape(-1) / max(power, 1e-30))
 

@@ -34,33 +34,34 @@ def prune_layer(
 
     current, reference: the layer's inputs [N,C,H,W] or [N,K] f32 in the network so far and in the float one.
     """
-    rows = budget.block_rows
-    layer.block_rows, layer.dense_reason = rows, budget.reason
+    block = budget.block
+    layer.block_rows, layer.dense_reason = block.rows, budget.reason
     if not budget.share:
         return
     seen = moments.collect(node, current, reference, generator)
     inverse = obs.inverse_moment(seen.hessian)
-    weight = padded_rows(to_columns(layer.weight).astype(np.float64), rows)
+    weight = padded_rows(to_columns(layer.weight).astype(np.float64), block.rows)
     target = obs.refit(weight, seen.hessian, seen.cross, inverse)
-    scores = obs.block_scores(target, inverse, rows)
+    scores = obs.block_scores(target, inverse, block)
     drops = cheapest(scores, round(budget.share * scores.size))
-    pruned, keep = _solve(target, seen.hessian, inverse, drops, rows)
+    pruned, keep = _solve(target, seen.hessian, inverse, drops, block)
     layer.weight = from_columns(pruned[: len(layer.weight)], layer.weight.shape).astype(np.float32)
-    layer.keep = keep & occupied(_as_conv(layer.weight), rows)
+    quads = np.repeat(keep, block.columns // QUAD, axis=1)  # [rows][K4]
+    layer.keep = quads & occupied(_as_conv(layer.weight), block.rows)
 
 
 def cheapest(scores: Array, count: int) -> Mask:
-    """[rows][K4]: the ``count`` blocks with the smallest scores."""
+    """[rows][blocks]: the ``count`` blocks with the smallest scores."""
     flat = np.zeros(scores.size, np.bool_)
     flat[np.argsort(scores, axis=None, kind="stable")[:count]] = True
     return flat.reshape(scores.shape)
 
 
-def _solve(target: Array, hessian: Array, inverse: Array, drop: Mask, rows: int) -> tuple[Array, Mask]:
+def _solve(target: Array, hessian: Array, inverse: Array, drop: Mask, block: obs.Block) -> tuple[Array, Mask]:
     k = target.shape[1]
-    if 2.0 * k * k * QUAD * drop.sum() <= _ELIMINATION_LIMIT:
-        return obs.prune(target, inverse, drop.sum(axis=1), rows)
-    wide = np.repeat(np.repeat(~drop, rows, axis=0), QUAD, axis=1)
+    if 2.0 * k * k * block.columns * drop.sum() <= _ELIMINATION_LIMIT:
+        return obs.prune(target, inverse, drop.sum(axis=1), block)
+    wide = np.repeat(np.repeat(~drop, block.rows, axis=0), block.columns, axis=1)
     damped = hessian + np.eye(k) * max(obs.DAMPING * float(np.diag(hessian).mean()), 1e-12)
     return masked_least_squares(target, damped, wide), ~drop
 

@@ -40,7 +40,7 @@ def layer_rows(session: Session) -> list[LayerRow]:
             input_shape=model.tensors[op.inputs[0]].dims,
             output_shape=model.tensors[op.output].dims,
             output_dtype=model.tensors[op.output].dtype,
-            block=f"{int(op.attributes['block_rows'])}x4" if op.kind == "conv" else None,
+            block=_block(model, op),
             sparsity=_sparsity(model, op),
             macs=layer.macs,
             kept_macs=layer.kept_macs,
@@ -69,6 +69,18 @@ def summary(session: Session) -> dict[str, Any]:
         "sha256": hashlib.sha256(session.file_view()).hexdigest(),
         "layers": [asdict(row) for row in rows],
     }
+
+
+def _block(model: Model, op: Op) -> str | None:
+    """RxC; kept blocks that all come in pairs (k even, k + 1) are blocks of twice the width."""
+    if op.kind != "conv":
+        return None
+    rows = int(op.attributes["block_rows"])
+    if op.attributes["encoding"] == ENCODINGS["dense"]:
+        return f"{rows}x4"
+    mask = op.data["mask"]  # [rows][ceil(K4/8)] u8
+    paired = not ((mask ^ (mask >> 1)) & 0x55).any()
+    return f"{rows}x{8 if paired else 4}"
 
 
 def _sparsity(model: Model, op: Op) -> float | None:

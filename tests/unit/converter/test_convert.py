@@ -8,6 +8,7 @@ from graphs import residual_network, samples
 
 import lacewing
 from lacewing.cli import main
+from lacewing.commands.layers import layer_rows
 from lacewing.converter.calibration import Preprocessing, open_dataset
 from lacewing.converter.compare import compare
 from lacewing.converter.convert import convert, load_graph
@@ -17,6 +18,7 @@ from lacewing.converter.labels import read_labels
 from lacewing.converter.options import ConvertOptions, LayerChoice
 from lacewing.converter.report_page import report_page
 from lacewing.errors import OutputError
+from lacewing.session import Session
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_same_options_give_the_same_bytes(source, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("block", ["1x4", "2x4", "4x4", "8x4"])
+@pytest.mark.parametrize("block", ["1x4", "2x4", "4x4", "8x4", "4x8"])
 def test_sparse_conversion(source, tmp_path, block):
     model, data = source
     options = ConvertOptions(data, sparsity=0.5, block=block, budget="uniform")
@@ -61,6 +63,16 @@ def test_sparse_conversion(source, tmp_path, block):
     assert all(la.block == block and la.sparsity == pytest.approx(0.5, abs=0.1) for la in pruned.values())
     assert all(la.dense_reason for la in report.layers if la.name not in pruned)
     assert report.output_sqnr_db["logits"] > 0
+
+
+def test_blocks_of_eight_columns_are_found_in_the_file(source, tmp_path):
+    model, data = source
+    options = ConvertOptions(data, sparsity=0.5, block="4x8", budget="uniform")
+    report = convert(model, tmp_path / "m.lace", options)
+    wide = {la.name for la in report.layers if la.block == "4x8"}
+    assert wide
+    with Session(tmp_path / "m.lace") as session:
+        assert {row.name for row in layer_rows(session) if row.block == "4x8"} == wide
 
 
 def test_layer_choice_reaches_the_file(source, tmp_path):

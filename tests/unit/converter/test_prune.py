@@ -55,14 +55,14 @@ def test_columns_stand_in_the_order_of_the_blocks():
     np.testing.assert_array_equal(flat, to_blocks(weight, 4))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 8])
-def test_elimination_is_the_exact_masked_least_squares(rows):
+@pytest.mark.parametrize(("rows", "columns"), [(1, 4), (2, 4), (4, 4), (8, 4), (4, 8)])
+def test_elimination_is_the_exact_masked_least_squares(rows, columns):
     hessian = correlated(32)
     target = np.random.default_rng(1).normal(size=(16, 32))
-    drops = np.arange(16 // rows) % 7
-    weight, keep = obs.prune(target, obs.inverse_moment(hessian), drops, rows)
+    drops = np.arange(16 // rows) % (32 // columns - 1)
+    weight, keep = obs.prune(target, obs.inverse_moment(hessian), drops, obs.Block(rows, columns))
     np.testing.assert_array_equal((~keep).sum(axis=1), drops)
-    mask = np.repeat(np.repeat(keep, rows, axis=0), 4, axis=1)
+    mask = np.repeat(np.repeat(keep, rows, axis=0), columns, axis=1)
     assert np.all(weight[~mask] == 0)
     best = error(exact(target, damped(hessian), mask), target, damped(hessian))
     assert error(weight, target, damped(hessian)) <= best * 1.01 + 1e-6
@@ -71,7 +71,7 @@ def test_elimination_is_the_exact_masked_least_squares(rows):
 def test_chosen_blocks_beat_random_ones_and_repair_beats_none():
     hessian = correlated(64)
     target = np.random.default_rng(1).normal(size=(8, 64))
-    weight, keep = obs.prune(target, obs.inverse_moment(hessian), np.full(4, 8), 2)
+    weight, keep = obs.prune(target, obs.inverse_moment(hessian), np.full(4, 8), obs.Block(2, 4))
     mask = np.repeat(np.repeat(keep, 2, axis=0), 4, axis=1)
     chosen = error(weight, target, hessian)
     assert chosen < 0.7 * error(target * mask, target, hessian)
@@ -93,7 +93,7 @@ def test_conjugate_gradients_reach_the_exact_solution():
 def test_block_score_is_the_error_of_dropping_it():
     hessian = correlated(16)
     target = np.random.default_rng(0).normal(size=(4, 16))
-    score = obs.block_scores(target, obs.inverse_moment(hessian), 4)[0, 2]
+    score = obs.block_scores(target, obs.inverse_moment(hessian), obs.Block(4, 4))[0, 2]
     mask = np.ones((4, 16), bool)
     mask[:, 8:12] = False
     wanted = error(exact(target, damped(hessian), mask), target, damped(hessian))
@@ -134,7 +134,7 @@ def test_pruned_layer_has_the_asked_share_and_repairs_its_output():
     mixing = rng.normal(size=(16, 16))
     x = np.einsum("ncij,cd->ndij", rng.normal(size=(16, 16, 8, 8)), mixing).astype(np.float32)
     layer = LayerPlan(node.weights["weight"].copy(), node.weights["bias"].astype(np.float64))
-    prune_layer(node, layer, LayerBudget(4, 0.5), x, x, rng)
+    prune_layer(node, layer, LayerBudget(obs.Block(4, 4), 0.5), x, x, rng)
     assert layer.keep.mean() == pytest.approx(0.5, abs=0.01)
     np.testing.assert_array_equal(occupied(layer.weight, 4), layer.keep)
     wanted = run_node(graph, node, {"x": x})
@@ -165,7 +165,7 @@ def test_budget_meets_the_overall_share(budget):
     blocks = {"project": 4 * 4, "wide": 8 * 8 * 9, "logits4": 3 * 8}
     gone = sum(found[name].share * count for name, count in blocks.items())
     assert gone / sum(blocks.values()) == pytest.approx(0.5, abs=0.03)
-    assert {found[name].block_rows for name in blocks if found[name].share} == {4}
+    assert {found[name].block for name in blocks if found[name].share} == {obs.Block(4, 4)}
 
 
 def test_share_that_does_not_pay_stays_dense():
@@ -175,7 +175,7 @@ def test_share_that_does_not_pay_stays_dense():
 
 
 def test_layer_choice_overrides_and_unknown_names_are_refused():
-    assert budgets(layers={"wide": LayerChoice("8x4", 0.25)})["wide"] == LayerBudget(8, 0.25)
+    assert budgets(layers={"wide": LayerChoice("8x4", 0.25)})["wide"] == LayerBudget(obs.Block(8, 4), 0.25)
     with pytest.raises(OptionError, match="no such layer"):
         budgets(layers={"wider": LayerChoice("8x4", 0.25)})
     with pytest.raises(OptionError, match="grouped"):
