@@ -98,12 +98,12 @@ LW_INLINE LW_TARGET void compute_row(const depthwise_filter *f, const uint8_t *l
     for (; times; times--, lines += rows * STRIDE * line_stride, output += rows * (size_t)width * LW_QUAD)           \
       compute_row(&f, lines, line_stride, output, width, rows);                                                      \
   }
-COMPUTE(one_row, 1)
+COMPUTE(depthwise_row, 1)
 #if LW_KERNEL_STRIDE == 1
-COMPUTE(two_rows, 2)
-static const line_rows compute[ROWS] = {one_row, two_rows};
+COMPUTE(depthwise_two_rows, 2)
+static const line_rows compute[ROWS] = {depthwise_row, depthwise_two_rows};
 #else
-static const line_rows compute[ROWS] = {one_row};
+static const line_rows compute[ROWS] = {depthwise_row};
 #endif
 
 void LW_KERNEL(const void *args);

@@ -75,19 +75,21 @@ LW_INLINE void compute_row(const depthwise_filter *f, const uint8_t *lines, size
     for (; times; times--, lines += rows * STRIDE * line_stride, output += rows * (size_t)width * LW_QUAD)           \
       compute_row(&f, lines, line_stride, output, width, rows, chain);                                               \
   }
-COMPUTE(one_row_by_pairs, 1, PAIRS)
+COMPUTE(depthwise_row_by_pairs, 1, PAIRS)
 
 #ifdef LW_SMALL
-static const line_rows by_pairs[] = {one_row_by_pairs};
+static const line_rows by_pairs[] = {depthwise_row_by_pairs};
 #define LW_CHOOSE(weights) by_pairs
 #else
 #if LW_KERNEL_STRIDE == 1
-COMPUTE(two_rows_by_pairs, 2, PAIRS)
-COMPUTE(two_rows, 2, SIZE)
-static const line_rows by_pairs[] = {one_row_by_pairs, two_rows_by_pairs}, by_rows[] = {one_row_by_pairs, two_rows};
+COMPUTE(depthwise_two_rows_by_pairs, 2, PAIRS)
+COMPUTE(depthwise_two_rows, 2, SIZE)
+static const line_rows by_pairs[] = {depthwise_row_by_pairs, depthwise_two_rows_by_pairs};
+static const line_rows by_rows[] = {depthwise_row_by_pairs, depthwise_two_rows};
 #else
-COMPUTE(one_row, 1, SIZE)
-static const line_rows by_pairs[] = {one_row_by_pairs}, by_rows[] = {one_row};
+COMPUTE(depthwise_row, 1, SIZE)
+static const line_rows by_pairs[] = {depthwise_row_by_pairs};
+static const line_rows by_rows[] = {depthwise_row};
 #endif
 #define LW_CHOOSE(weights) (rows_of_taps_fit(weights) ? by_rows : by_pairs)
 
