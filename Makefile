@@ -97,7 +97,7 @@ test-web: web $(STAMPS)/apt
 bench-web: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/bench-web web
 	@mkdir -p build/bench
 	cd tests/bench/web && node_modules/.bin/tsc -p .
-	$(BIN)/python tests/bench/web.py --output build/bench/web.json
+	PYTHONPATH=tests/bench $(BIN)/python -m web --output build/bench/web.json
 
 $(STAMPS)/bench-web: tests/bench/web/package-lock.json
 	cd tests/bench/web && npm ci --silent

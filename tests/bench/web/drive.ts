@@ -1,4 +1,4 @@
-// Runs the measurement in headless Chromium: node drive.ts PLAN.json RESULT.json (web.py writes the one, reads the other).
+// Runs the measurement in headless Chromium: node drive.ts PLAN.json RESULT.json (__main__.py writes the one, reads the other).
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -45,7 +45,12 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A page that nobody looks at would run at a lower priority.
+  "--disable-renderer-backgrounding",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-background-timer-throttling",
 ];
+const SETTLE_MS = 500; // until a fresh browser has done with itself
 
 async function main(planFile: string, resultFile: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planFile, "utf8")) as Plan;
@@ -110,6 +115,7 @@ async function measureStart(plan: Plan, served: Served, target: Target, fresh: F
   const browser = await launch(plan);
   const page = await openPage(browser, served);
   const renderers = await rendererProcesses(browser);
+  await page.waitForTimeout(SETTLE_MS);
   const before = memory(renderers, "VmRSS");
   served.fetched.length = 0;
   fresh.starts.push(await page.evaluate((t) => window.bench.start(t), target));

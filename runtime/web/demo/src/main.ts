@@ -197,6 +197,11 @@ async function toggleCamera(): Promise<void> {
   }
 }
 
+function useSparse(on: boolean): void {
+  sparse = on;
+  sparseSwitch.setAttribute("aria-checked", String(on));
+}
+
 function stopCamera(): void {
   camera?.stop();
   camera = undefined;
@@ -206,6 +211,7 @@ function stopCamera(): void {
 
 async function selectTask(name: TaskName): Promise<void> {
   task = name;
+  useSparse(!chosen().denseFirst);
   times = { dense: [], sparse: [] };
   showProblem(undefined);
   showSpeed(undefined, undefined, sparse);
@@ -249,8 +255,7 @@ function start(): void {
     radio.addEventListener("change", () => void selectTask(name));
   }
   sparseSwitch.addEventListener("click", () => {
-    sparse = !sparse;
-    sparseSwitch.setAttribute("aria-checked", String(sparse));
+    useSparse(!sparse);
     void update();
   });
   element("clear").addEventListener("click", () => {

@@ -19,6 +19,8 @@ export interface TaskModels {
   missing?: string;
   /** Dense, then sparse. */
   models: [ModelFile, ModelFile];
+  /** Whether the dense model is shown first, because the sparse one is not as good. */
+  denseFirst?: boolean;
   note: string;
   photos?: { file: string; alt: string }[];
   /** 8x8 cells 0..16 of each digit. */

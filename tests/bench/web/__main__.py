@@ -1,6 +1,6 @@
 """Lacewing against onnxruntime-web and LiteRT.js in headless Chromium: one interleaved page a network and thread count.
 
-Writes the rows that docs/performance.md is generated from, and prints the ratios. The browser part is web/drive.ts.
+Writes the rows that docs/performance.md is generated from, and prints the ratios. The browser part is drive.ts.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import networks
 import prepare
 from x86 import lace_file, machine
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent / "web"
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
 WEB = ROOT / "runtime" / "web"
 BACKENDS = {
     "relaxed-simd": "wasm-relaxed",
@@ -48,7 +48,7 @@ class Entry:
     backend: str | None = None
 
     def target(self, number: int) -> dict[str, Any]:
-        """What the page is told: web/types.ts."""
+        """What the page is told: types.ts."""
         unsigned = self.runtime == "litert-js"
         return {
             "id": f"{number}",
@@ -104,13 +104,13 @@ def tflite_file(network: prepare.Network, folder: Path) -> Path:
 
 
 def measure(groups: list[list[Entry]], args: argparse.Namespace) -> dict[str, Any]:
-    """Runs web/drive.ts on the groups."""
+    """Runs drive.ts on the groups."""
     plan = {
         "chromium": args.chromium,
         "lacewing": str(WEB / "dist"),
         "modules": str(HERE / "node_modules"),
         "models": str(args.output.parent.resolve() / "models"),
-        "warmMs": 1500,
+        "warmMs": 1200,
         "rounds": args.rounds,
         "sliceMs": args.seconds * 1e3 / args.rounds,
         "starts": args.starts,
@@ -183,7 +183,7 @@ def main() -> int:
     """Measures every network at one and two threads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=3.0, help="per file and thread count")
+    parser.add_argument("--seconds", type=float, default=2.5, help="per file and thread count")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--starts", type=int, default=3, help="fresh browsers per file and thread count")
     parser.add_argument("--networks", default="v1,v2")

@@ -1,0 +1,1 @@
+"""The browser benchmark: `PYTHONPATH=tests/bench python -m web`."""
