@@ -17,17 +17,17 @@ static inline v128_t whole_sums(const v128_t *sum) {
 
 #include "gemm_template.h"
 
-// Blocks of four and of eight channels differ in nothing but where the weights lie.
-static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 1, 1); }
-static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 1, 0); }
+// Taller blocks are taken by two channels: with sums of twice the width, more would leave no registers for pixels.
+static __attribute__((noinline)) void sparse_pairs(const lw_gemm_args *a) { gemm(a, a->block_rows, 2, 2, 1); }
+static __attribute__((noinline)) void dense_pairs(const lw_gemm_args *a) { gemm(a, a->block_rows, 2, 2, 0); }
 
 void lw_gemm_sparse_1x4__simd128(const void *args) { gemm(args, 1, 1, 4, 1); }
-void lw_gemm_sparse_2x4__simd128(const void *args) { gemm(args, 2, 2, 2, 1); }
-void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_quads(args); }
-void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_quads(args); }
+void lw_gemm_sparse_2x4__simd128(const void *args) { sparse_pairs(args); }
+void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_pairs(args); }
+void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_pairs(args); }
 void lw_gemm_dense_1x4__simd128(const void *args) { gemm(args, 1, 1, 4, 0); }
-void lw_gemm_dense_2x4__simd128(const void *args) { gemm(args, 2, 2, 2, 0); }
-void lw_gemm_dense_4x4__simd128(const void *args) { dense_quads(args); }
-void lw_gemm_dense_8x4__simd128(const void *args) { dense_quads(args); }
+void lw_gemm_dense_2x4__simd128(const void *args) { dense_pairs(args); }
+void lw_gemm_dense_4x4__simd128(const void *args) { dense_pairs(args); }
+void lw_gemm_dense_8x4__simd128(const void *args) { dense_pairs(args); }
 
 #endif

@@ -2,15 +2,14 @@
 //   PARTS                           registers that the sums of four pixels take while the blocks stream by
 //   load_part(line, part)           the activations of that part of four pixels
 //   load_weights(w)                 four weights of one output channel, for every pixel of a part
-//   dot(sum, q, w)                  adds their products; or, with PAIRS defined,
+//   dot(sum, q, w)                  adds their products; and, with PAIRS defined,
 //   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
 //   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
 //   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` times four pixels.
 // Half of the 16 vector registers of x86 hold its sums, the rest activations and weights on their way. The functions
-// below are inlined with constants for channels, vectors and sparse; `rows` is one only where blocks are lower than a
-// quad.
+// below are inlined with constants for channels, vectors and sparse.
 #ifndef LW_GEMM_TEMPLATE_H
 #define LW_GEMM_TEMPLATE_H
 
@@ -177,7 +176,7 @@ LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
   return step * (steps ? (uint32_t)steps : 1u);
 }
 
-// rows: R of the blocks; channels: the lesser of R and 4; vectors: of the micro tiles, but the last few pixels.
+// rows: R of the blocks; channels: at most R and 4; vectors: of the micro tiles, but the last few pixels.
 LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
                     const int sparse) {
   const requantizer to = requantizer_of(&a->requant);
