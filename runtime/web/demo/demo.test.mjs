@@ -128,6 +128,14 @@ test("a model that does not arrive is said, and fetched again later", faces, asy
   await close();
 });
 
+test("a build without its list of models is said", async () => {
+  const { page, context, close } = await open();
+  await context.route("**/models.json", (route) => route.fulfill({ status: 404 }));
+  await page.reload();
+  await page.getByRole("alert").filter({ hasText: "models.json: the server answered 404" }).waitFor();
+  await close();
+});
+
 test("a digit drawn with the pointer is read", async () => {
   const { page, close } = await open();
   await page.getByLabel("Digits", { exact: true }).check();

@@ -37,14 +37,14 @@ import {
 const MEASURED_RUNS = 25; // of a still picture; the median is shown
 const REMEMBERED_RUNS = 40; // of the camera
 
-const tasks = await listTasks();
-const classes = tasks.objects?.missing === undefined && tasks.objects ? await listClasses() : [];
 const missingTasks: string[] = []; // sentences for the reader
 const screen = element<HTMLCanvasElement>("picture");
 const sparseSwitch = element<HTMLButtonElement>("sparse");
 const cameraButton = element<HTMLButtonElement>("camera");
 const pad = new Pad(element<HTMLCanvasElement>("pad"), () => void update());
 
+let tasks: Awaited<ReturnType<typeof listTasks>> = {};
+let classes: string[] = [];
 let task: TaskName = "digits";
 let sparse = true;
 let picture: Picture | undefined;
@@ -245,7 +245,9 @@ function exampleButton(cells: number[], digit: number): HTMLElement {
 }
 
 /** Connects the page's controls; the first task that has models is chosen. */
-function start(): void {
+async function start(): Promise<void> {
+  tasks = await listTasks();
+  if (tasks.objects && tasks.objects.missing === undefined) classes = await listClasses();
   for (const radio of document.querySelectorAll<HTMLInputElement>("#tasks input")) {
     const name = radio.value as TaskName;
     const missing = tasks[name] ? tasks[name].missing : "it is not part of this build";
@@ -297,8 +299,4 @@ function acceptDrops(stage: HTMLElement): void {
   document.addEventListener("paste", (event) => accept(event.clipboardData));
 }
 
-try {
-  start();
-} catch (error) {
-  fail(error);
-}
+start().catch(fail);
