@@ -34,8 +34,8 @@ import {
   showSpeed,
 } from "./view.js";
 
-const MEASURED_RUNS = 25; // of a still picture; the median is shown
-const REMEMBERED_RUNS = 40; // of the camera
+const MEASURED_RUNS = 50; // of a still picture: browsers compile better once code is hot, so early runs must be forgotten
+const REMEMBERED_RUNS = 25; // the median of these is shown
 
 const missingTasks: string[] = []; // sentences for the reader
 const screen = element<HTMLCanvasElement>("picture");
