@@ -80,7 +80,7 @@ bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
-include runtime/extension/wheels.mk tests/arm/arm.mk tests/bench/arm/arm_bench.mk
+include runtime/extension/wheels.mk tests/bench/arm/arm_bench.mk tests/arm/arm.mk
 CAPI_TOOLS := $(STAMPS)/test
 include runtime/engine/capi.mk
 WASM_TOOLS := $(STAMPS)/test

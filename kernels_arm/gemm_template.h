@@ -188,12 +188,16 @@ LW_TEMPLATE void quad_tile(const lw_gemm_args *a, const quad_rows *q, uint32_t p
                            const int rows, const int vectors, const int sparse) {
   const int channels = rows < (int)LW_QUAD ? rows : (int)LW_QUAD;
   int8x16_t group[MAX_VECTORS];  // [groups][4]
-  if (channels < (int)LW_QUAD)   // rows that do not exist leave padding: any u7
-    for (int i = 0; i < vectors || i < (int)LW_QUAD; i++) group[i] = to->clamp_min;
   row_tile(a, &q->row[0], pixel, to, group, rows, channels, vectors, sparse);
   LW_UNROLL(1)
-  for (uint32_t r = 1; r < q->count; r++)
-    row_tile(a, &q->row[r], pixel, to, group + r * (uint32_t)channels, rows, channels, vectors, sparse);
+  for (int c = channels; c < (int)LW_QUAD; c += channels) {
+    if ((uint32_t)(c / channels) < q->count) {
+      row_tile(a, &q->row[c / channels], pixel, to, group + c, rows, channels, vectors, sparse);
+      continue;
+    }
+    for (int v = 0; v < vectors; v += GROUP_VECTORS)
+      for (int i = c; i < c + channels; i++) group[v + i] = to->clamp_min;
+  }
   if (a->output_f32) return;
   uint8_t *output = a->output + q->row[0].channel / LW_QUAD * a->output_stride + (size_t)pixel * LW_QUAD;
   LW_UNROLL(4)

@@ -16,7 +16,7 @@ CAPI_INCLUDE := include/lacewing.h include/lw_format.h
 CAPI_THREADS := $(wildcard runtime/engine/hosted/*.[ch])
 CAPI_EXAMPLE := runtime/engine/examples/classify.c runtime/engine/wasm/image.c runtime/engine/wasm/lw_image.h
 CAPI_CFLAGS := -std=c11 -O3 -g0 -fPIC -ffreestanding -ffp-contract=off -fvisibility=hidden \
-  -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables -Wall -Wextra -Wconversion -Wshadow -Werror \
+  -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Wconversion -Wshadow -Werror \
   $(patsubst %,-Iruntime/engine/%,include src reference)
 
 .PHONY: capi

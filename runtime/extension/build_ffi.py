@@ -61,7 +61,6 @@ def options() -> dict[str, Any]:
         "-ffp-contract=off",
         "-fvisibility=hidden",
         "-fno-asynchronous-unwind-tables",
-        "-fno-unwind-tables",
         "-pthread",
         "-D_POSIX_C_SOURCE=200809L",
     ]

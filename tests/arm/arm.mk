@@ -34,5 +34,5 @@ $(STAMPS)/arm-wheel: $(STAMPS)/arm-site $(WHEEL_BUILD)/manylinux_2_17_aarch64 $(
 	@$(ARM_PIP) --no-index --no-deps --target $(ARM_BUILD)/site-wheel dist/lacewing-*-manylinux_2_17_aarch64.whl
 	@touch $@
 
-arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel $(patsubst %,build/capi/%/archived,aarch64-linux aarch64-android aarch64-ios aarch64-macos)
+arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel $(BENCH_ARM_ENGINE) $(patsubst %,build/capi/%/archived,aarch64-linux aarch64-android aarch64-ios aarch64-macos)
 	$(PYTEST) tests/arm

@@ -21,13 +21,14 @@ import prepare
 from x86 import VARIANTS, lace_file
 
 from arm import loops
-from arm.board import BUILD, CPUS, Counted, Cpu, count
+from arm.emulator import BUILD, CPUS, Counted, Cpu, count
 from arm.names import Names, total
 
-RUNS = 2  # counted per model; they differ by the interpreter's own few thousand instructions
+RUNS = 1  # counted per model: they differ by the interpreter's own few thousand instructions
 LEADING = 12  # functions that a row names; the rest is one figure
 PEERS = ("litert", "onnxruntime")
 PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime"}
+WIDE = [(0.5, "4x8"), (0.75, "4x8")]  # blocks as deep as i8mm's product; elsewhere they run as two of 4x4
 BUILDERS = {"v1": prepare.mobilenet_v1, "v2": prepare.mobilenet_v2}
 
 Row = dict[str, Any]
@@ -59,7 +60,7 @@ def entries(network: prepare.Network, folder: Path, runtime: str, cpu: Cpu) -> l
         return [Entry(network.name, runtime, network.tflite)]
     if runtime == "onnxruntime":
         return [Entry(network.name, runtime, network.qdq_onnx)]
-    wanted = VARIANTS
+    wanted = [*VARIANTS, *WIDE] if cpu.tier == "i8mm" else VARIANTS
     return [
         Entry(network.name, runtime, lace_file(network, folder, s, b), s, b if s else None) for s, b in wanted
     ]
@@ -159,16 +160,16 @@ def main() -> int:
 
 
 def merged(output: Path, rows: list[Row]) -> list[Row]:
-    """The new rows and the older ones that were not counted again, in a fixed order."""
+    """The new rows and those of an older output that no new ones replace, in a fixed order."""
 
-    def key(r: Row) -> tuple[Any, ...]:
-        return r["model"], r["target"], r["runtime"], r["sparsity"], r["block"] or ""
+    def group(r: Row) -> tuple[str, str, str]:
+        return r["model"], r["target"], r["runtime"]
 
+    replaced = {group(r) for r in rows}
     older = json.loads(output.read_text())["rows"] if output.exists() else []
-    by_key = {key(r): r for r in [*older, *rows]}
     order = [cpu.target for cpu in CPUS]
     return sorted(
-        by_key.values(),
+        [*rows, *(r for r in older if group(r) not in replaced)],
         key=lambda r: (r["model"], order.index(r["target"]), r["runtime"], r["sparsity"], r["block"] or ""),
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from lacewing.bench.peers import LACEWING, PEERS
 
 MARK, BEGIN, END = 0x1ACE, 0, 1  # instructions.c
-WARM_UP = 2  # runs: LiteRT and onnxruntime pack weights and grow buffers in their first
+WARM_UP = 1  # runs: LiteRT and onnxruntime pack weights and grow buffers in their first
 
 
 def mark(which: int) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from arm.board import CPUS, Block, count
+from arm.emulator import CPUS, Block, count
 from arm.names import WORD, Names, Place, total
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arm.board import ENGINE
+from arm.emulator import ENGINE
 
 # LLVM has no model of its own for the A76 and later out-of-order cores (it takes the A57's for their names, too); the
 # Neoverse N1 is the A76's design, the N2 the A710's.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from arm.board import Block
+from arm.emulator import Block
 
 WORD = 4  # bytes of an aarch64 instruction
 
@@ -112,6 +112,11 @@ class Names:
             return None
         mapping = self.mappings[at]
         return Place(binary(mapping.path), address - mapping.begin + mapping.offset)
+
+    def within(self, blocks: Iterable[Block], path: Path) -> list[Block]:
+        """The blocks whose code is in the file ``path``."""
+        inside = [m for m in self.mappings if m.path.samefile(path)]
+        return [block for block in blocks if any(m.begin <= block.address < m.end for m in inside)]
 
     def by_function(self, blocks: Iterable[Block]) -> Counter[str]:
         """Executed instructions of each function."""

@@ -1,4 +1,4 @@
-"""The emulated boards, and one counted process on them."""
+"""One counted process on an emulated processor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.arm.board import LIBRARIES, PROCESSORS, ROOT
+
 BUILD = ROOT / "build" / "arm"
 PYTHON = "usr/bin/python3.11"
 HERE = Path(__file__).resolve().parent
@@ -27,16 +28,20 @@ class Cpu:
     """A processor model of qemu, and what Linux says of such a processor."""
 
     qemu: str
-    tier: str  # ours
     target: str  # of the rows
     part: int  # of /proc/cpuinfo: the peers choose their kernels by it
     features: str
 
+    @property
+    def tier(self) -> str:
+        """Ours."""
+        return PROCESSORS[self.qemu][-1]
+
 
 CPUS = (
-    Cpu("cortex-a72", "neon", "arm-armv8.0", 0xD08, _V80),
-    Cpu("cortex-a76", "dotprod", "arm-dotprod", 0xD0B, _V82),
-    Cpu("max,sve=off", "i8mm", "arm-i8mm", 0xD49, _V82 + " i8mm bf16"),
+    Cpu("cortex-a72", "arm-armv8.0", 0xD08, _V80),
+    Cpu("cortex-a76", "arm-dotprod", 0xD0B, _V82),
+    Cpu("max,sve=off", "arm-i8mm", 0xD49, _V82 + " i8mm bf16"),
 )
 
 
@@ -88,7 +93,7 @@ def root_of(cpu: Cpu) -> Path:
     for folder in ("usr", "lib", "etc", "var"):
         link = root / folder
         if not link.is_symlink():
-            link.symlink_to(os.path.relpath(BUILD / "root" / folder, root))
+            link.symlink_to(os.path.relpath(LIBRARIES / folder, root))
     return root
 
 
@@ -102,7 +107,7 @@ def count(cpu: Cpu, runtime: str, models: Sequence[Path], runs: int = 1) -> list
         emulator += ["-plugin", f"file={compile_plugin()},out={counts}"]
         emulator += ["-E", "PYTHONPATH=" + ":".join(map(str, sites))]
         script = [
-            str(BUILD / "root" / PYTHON),
+            str(LIBRARIES / PYTHON),
             str(HERE / "counted.py"),
             runtime,
             str(runs),
