@@ -99,6 +99,8 @@ def _paired(r: int, c: int, kernel: tuple[int, int]) -> Model:
     op.data["mask"] = mask | (mask << 1)
     kept = int(np.unpackbits(op.data["mask"]).sum())
     op.data["weights"] = np.resize(op.data["weights"], (kept, r, 4))
+    in_last_row = int(np.unpackbits(op.data["mask"][-1]).sum())
+    op.data["weights"][kept - in_last_row :, 21 % r :] = 0  # rows that pad the last block
     return b.finish()
 
 
