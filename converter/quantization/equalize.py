@@ -22,6 +22,9 @@ from lacewing.converter.quantization.statistics import Statistics
 Array = npt.NDArray[Any]
 
 _LIMIT = 16.0  # largest ratio of a scale to its tensor's typical one
+_RANGE_SHARE = (
+    0.75  # of the exponent: 1/2 would weigh ranges and weights alike, but u7 activations round more coarsely
+)
 _KEEPS_CHANNELS = ("max_pool", "avg_pool", "pad", "resize", "clip", "prelu")
 
 
@@ -123,7 +126,7 @@ def _scales(graph: Graph, channels: _Channels, statistics: dict[str, Statistics]
     pinned = np.zeros(count, np.bool_)
     np.logical_or.at(pinned, roots, channels.pinned)
     # Without a full layer behind (depthwise only) the weights adapt for free: ranges alone decide.
-    balanced = np.where(columns > 0, np.sqrt(ranges / np.maximum(columns, 1e-12)), ranges)
+    balanced = np.where(columns > 0, _towards_ranges(ranges, columns), ranges)
     free = ~pinned & (ranges > 0)
     scales = np.ones(count)
     for ids in channels.ids.values():
@@ -133,6 +136,10 @@ def _scales(graph: Graph, channels: _Channels, statistics: dict[str, Statistics]
             relative = balanced[members] / np.exp(np.log(balanced[members]).mean())
             scales[members] = np.clip(relative, 1 / _LIMIT, _LIMIT)
     return np.asarray(scales[roots])
+
+
+def _towards_ranges(ranges: Array, columns: Array) -> Array:
+    return np.asarray(ranges**_RANGE_SHARE / np.maximum(columns, 1e-12) ** (1 - _RANGE_SHARE))
 
 
 def _apply(node: Node, source: Array, target: Array) -> None:

@@ -211,23 +211,29 @@ def test_bad_labels(tmp_path, text, message):
 @pytest.mark.needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "preprocessing"),
+    ("name", "lost", "flags"),
     [
-        ("mobilenet_imagenet/float/mobilenet_v2_1.0_224_float", Preprocessing()),
-        ("mobilenet_imagenet/float/mobilenet_v1_0.25_128_float", Preprocessing()),
+        ("mobilenet_imagenet/float/mobilenet_v2_1.0_224_float", 1.0, []),
+        ("mobilenet_imagenet/float/mobilenet_v1_0.25_128_float", 0.5, []),
         (
             "squeezenet_imagenet/squeezenet_v1.1_float",
-            Preprocessing((104.0, 117.0, 123.0), (1.0,), "bgr", 256),
+            1.0,
+            ["--resize", "256", "--channels", "bgr", "--mean", "104,117,123", "--std", "1"],
         ),
     ],
 )
-def test_dense_accuracy_on_real_models(data, tmp_path, name, preprocessing):
-    images = data / "imagenet_sample_500"
-    convert(data / f"{name}.onnx", tmp_path / "m.lace", ConvertOptions(images, preprocessing=preprocessing))
-    graph = load_graph(data / f"{name}.onnx", {})
-    dataset = open_dataset(images, {v: graph.shapes[v] for v in graph.inputs}, None, preprocessing)
-    labels = read_labels(str(images / "labels.csv"), dataset)
-    accuracy = next(iter(compare(tmp_path / "m.lace", graph, dataset, labels).accuracy.values()))
-    # One image in 500 is 0.2 points; a dozen lost and won by chance leave about a point of noise.
-    assert accuracy.lace_top1 >= accuracy.float_top1 - 1.5
-    assert accuracy.agreement >= 85
+def test_dense_accuracy_on_real_models(data, tmp_path, capsys, name, lost, flags):
+    """At most ``lost`` points of top-1, all but the preprocessing by default; the goal is 0.5 (docs/quantization.md)."""
+    images, lace = data / "imagenet_sample_500", str(tmp_path / "m.lace")
+    assert (
+        main(["convert", f"{data / name}.onnx", "-o", lace, "--calib", str(images), "--quiet", *flags]) == 0
+    )
+    labels = str(images / "labels.csv")
+    capsys.readouterr()
+    assert (
+        main(["compare", lace, f"{data / name}.onnx", "--data", str(images), "--labels", labels, "--json"])
+        == 0
+    )
+    accuracy = next(iter(json.loads(capsys.readouterr().out)["accuracy"].values()))
+    assert accuracy["lace_top1"] >= accuracy["float_top1"] - lost, accuracy
+    assert accuracy["agreement"] >= 90, accuracy
