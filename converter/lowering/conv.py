@@ -30,7 +30,7 @@ Attributes = dict[str, float | int]
 
 def lower_conv(builder: Builder, node: Node) -> None:
     """conv -> depthwise where each channel has its own filter, else conv (groups become a block mask)."""
-    if is_depthwise(node) and not builder.plan.is_float(node.output):
+    if is_depthwise(node):
         _lower_depthwise(builder, node)
         return
     layer = builder.plan.layers[node.name]

@@ -14,7 +14,6 @@ from .fuse_clip import fuse_clip
 from .fuse_pad import fuse_pad
 from .gates import recognize_gates
 from .movement import simplify_movement
-from .output_pool import split_output_pool
 
 __all__ = ["PASSES", "run_passes"]
 
@@ -36,7 +35,6 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     simplify_movement,
     remove_dead_code,
-    split_output_pool,
     check_canonical,
 )
 

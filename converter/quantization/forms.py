@@ -11,21 +11,12 @@ _MOVES_PLAIN = ("reshape", "transpose", "concat")  # may move float32 as well as
 
 def float_values(graph: Graph) -> set[str]:
     """Names of the values that are computed as float32; all others are u7 activations."""
-    wanted = wanted_float(graph)
+    wanted = _wanted(graph)
     result = set(graph.inputs)
     for node in graph.nodes:
         if node.op == "softmax" or (node.output in wanted and _can_be_float(graph, node, result)):
             result.add(node.output)
     return result
-
-
-def wanted_float(graph: Graph) -> set[str]:
-    """Values that should be float32 if their producer can: outputs, softmax inputs, and what only moves into them."""
-    wanted = set(graph.outputs)
-    for node in reversed(graph.nodes):
-        if node.op == "softmax" or (node.op in _MOVES_PLAIN and node.output in wanted):
-            wanted.update(node.inputs)
-    return wanted
 
 
 def is_depthwise(node: Node) -> bool:
@@ -40,9 +31,15 @@ def has_clip(node: Node) -> bool:
     return bool(low > -math.inf or high < math.inf)
 
 
+def _wanted(graph: Graph) -> set[str]:
+    wanted = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.op == "softmax" or (node.op in _MOVES_PLAIN and node.output in wanted):
+            wanted.update(node.inputs)
+    return wanted
+
+
 def _can_be_float(graph: Graph, node: Node, floats: set[str]) -> bool:
     if node.op in _MOVES_PLAIN:
         return all(v in floats for v in node.inputs)
-    if node.op not in ("conv", "gemm") or has_clip(node):
-        return False
-    return not is_depthwise(node) or graph.shapes[node.output][2:] == (1, 1)  # one pixel: lowered as blocks
+    return node.op in ("conv", "gemm") and not has_clip(node) and not is_depthwise(node)
