@@ -20,12 +20,8 @@ LW_INLINE v128_t scaled(v128_t sum, const quad_constants *k, const int c) {
 
 // sum: four registers, `stride` apart; the result is [4 pixels][4 channels] u7.
 LW_INLINE v128_t requantized_quad(const v128_t *sum, int stride, const quad_constants *k, const requantizer *to) {
-  const v128_t c0 = rounded_and_clamped(scaled(sum[0], k, 0), to);
-  const v128_t c1 = rounded_and_clamped(scaled(sum[stride], k, 1), to);
-  const v128_t c2 = rounded_and_clamped(scaled(sum[2 * stride], k, 2), to);
-  const v128_t c3 = rounded_and_clamped(scaled(sum[3 * stride], k, 3), to);
-  return wasm_v128_or(wasm_v128_or(c0, wasm_i32x4_shl(c1, 8)),
-                      wasm_v128_or(wasm_i32x4_shl(c2, 16), wasm_i32x4_shl(c3, 24)));
+  return rounded_quad(scaled(sum[0], k, 0), scaled(sum[stride], k, 1), scaled(sum[2 * stride], k, 2),
+                      scaled(sum[3 * stride], k, 3), to);
 }
 
 // sum: [4][vectors] registers; of the channels that exist.

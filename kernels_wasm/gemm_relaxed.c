@@ -7,6 +7,7 @@
 #include "lw_kernel.h"
 
 #define PARTS 1
+#define WHOLE_QUADS
 #define PAIRS
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
@@ -25,10 +26,6 @@ static inline v128_t dot_pair(v128_t sum, v128_t q0, v128_t w0, v128_t q1, v128_
 }
 
 #include "gemm_template.h"
-
-// Blocks of four and of eight channels differ in nothing but where the weights lie.
-static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 1); }
-static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 0); }
 
 void lw_gemm_sparse_1x4__relaxed(const void *args) { gemm(args, 1, 1, 4, 1); }
 void lw_gemm_sparse_2x4__relaxed(const void *args) { gemm(args, 2, 2, 4, 1); }

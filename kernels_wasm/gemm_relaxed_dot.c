@@ -6,6 +6,7 @@
 #include "lw_kernel.h"
 
 #define PARTS 1
+#define WHOLE_QUADS
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
 static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
@@ -16,10 +17,6 @@ static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
 static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, q, sum); }
 
 #include "gemm_template.h"
-
-// Blocks of four and of eight channels differ in nothing but where the weights lie.
-static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 1); }
-static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) { gemm(a, a->block_rows, 4, 2, 0); }
 
 void lw_gemm_sparse_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 1); }
 void lw_gemm_sparse_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 1); }

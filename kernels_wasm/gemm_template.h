@@ -6,6 +6,7 @@
 //   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
 //   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
 //   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
+//   WHOLE_QUADS                     if PARTS is 1: registers suffice for the sums of four channels
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` times four pixels.
 // Half of the 16 vector registers of x86 hold its sums, the rest activations and weights on their way. The functions
@@ -147,7 +148,7 @@ LW_INLINE void plan_quad(const lw_gemm_args *a, uint32_t quad, quad_plan *plan, 
     plan->lists[c / (uint32_t)channels] = blocks_of(a, quad * LW_QUAD + c, rows, sparse);
 }
 
-// One output quad x one micro tile of pixels. Quads of one list keep their sums in registers to the end.
+// One output quad x one micro tile of pixels.
 LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
                          const requantizer *to, const int channels, const int vectors, const int sparse) {
   const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
@@ -155,18 +156,23 @@ LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, c
   for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c += (uint32_t)channels)
     accumulate(&lines, &plan->lists[c / (uint32_t)channels], plan->constants.bias + c, sum + c * (uint32_t)vectors,
                channels, vectors, sparse);
-  if (a->output_f32) {
+  if (a->output_f32)
     lw_gemm_finish_f32(a, quad, pixel, sum, &plan->constants, (uint32_t)vectors);
-    return;
-  }
+  else
+    lw_gemm_finish_u7(a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD, sum, &plan->constants, to,
+                      (uint32_t)vectors);
+}
+
+// The same for quads of one list and u7: nothing takes the address of the sums, they stay in registers to the end.
+LW_INLINE void whole_quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
+                               const requantizer *to, const int vectors, const int sparse) {
+  const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
+  v128_t sum[MAX_SUMS];  // [4][vectors]
+  accumulate(&lines, plan->lists, plan->constants.bias, sum, LW_QUAD, vectors, sparse);
   uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
-  if (channels < (int)LW_QUAD) {
-    lw_gemm_finish_u7(output, sum, &plan->constants, to, (uint32_t)vectors);
-  } else {
-    LW_UNROLL
-    for (int v = 0; v < vectors; v++)
-      wasm_v128_store(output + v * 16, requantized_quad(sum + v, vectors, &plan->constants, to));
-  }
+  LW_UNROLL
+  for (int v = 0; v < vectors; v++)
+    wasm_v128_store(output + v * 16, requantized_quad(sum + v, vectors, &plan->constants, to));
 }
 
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
@@ -176,9 +182,10 @@ LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
   return step * (steps ? (uint32_t)steps : 1u);
 }
 
-// rows: R of the blocks; channels: at most R and 4; vectors: of the micro tiles, but the last few pixels.
-LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
-                    const int sparse) {
+// rows: R of the blocks; channels: at most R and 4; vectors: of the micro tiles, but the last few pixels; whole: u7,
+// and four channels.
+LW_INLINE void gemm_tiles(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
+                          const int sparse, const int whole) {
   const requantizer to = requantizer_of(&a->requant);
   const uint32_t step = (uint32_t)vectors * PIXELS, chunk = pixels_in_cache(a, step);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
@@ -187,10 +194,35 @@ LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channe
       quad_plan plan;
       plan_quad(a, quad, &plan, rows, channels, sparse);
       uint32_t p = begin;
-      for (; p + step - PIXELS < end; p += step) quad_tile(a, quad, p, &plan, &to, channels, vectors, sparse);
-      for (; vectors > 1 && p < end; p += PIXELS) quad_tile(a, quad, p, &plan, &to, channels, 1, sparse);
+      for (; p + step - PIXELS < end; p += step)
+        whole ? whole_quad_tile(a, quad, p, &plan, &to, vectors, sparse)
+              : quad_tile(a, quad, p, &plan, &to, channels, vectors, sparse);
+      for (; vectors > 1 && p < end; p += PIXELS)
+        whole ? whole_quad_tile(a, quad, p, &plan, &to, 1, sparse)
+              : quad_tile(a, quad, p, &plan, &to, channels, 1, sparse);
     }
   }
 }
+
+LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
+                    const int sparse) {
+  gemm_tiles(a, rows, channels, vectors, sparse, 0);
+}
+
+#ifdef WHOLE_QUADS
+
+// Blocks of four and of eight channels differ in nothing but where the weights lie. The rare f32 result is worth one
+// copy of the loops, dense and sparse.
+static __attribute__((noinline)) void quads_f32(const lw_gemm_args *a) {
+  gemm_tiles(a, a->block_rows, LW_QUAD, 2, a->index != NULL, 0);
+}
+static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) {
+  a->output_f32 ? quads_f32(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 1, 1);
+}
+static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) {
+  a->output_f32 ? quads_f32(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
+}
+
+#endif
 
 #endif
