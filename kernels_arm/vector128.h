@@ -15,6 +15,7 @@
 #else
 #define LW_UNROLLED _Pragma("GCC unroll 32")
 #endif
+#define LW_IN_PLACE
 #define LW_DEPTHWISE_LINES lw_depthwise_lines__neon
 
 typedef uint8x16_t v_u8;    // often [4 pixels][4 channels]
