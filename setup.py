@@ -7,8 +7,9 @@ from typing import Any
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# -O3 is for kernels and for the verifier's loops. In the rest it only makes the library larger.
-FAST = ("kernels_", "runtime/engine/src/")
+# -O3 is for kernels, for the verifier's loops and for pools, whose float results have only the reference's form. In the
+# rest it only makes the library larger.
+FAST = ("kernels_", "runtime/engine/src/", "runtime/engine/reference/pool.c")
 
 
 class BuildExtension(build_ext):

@@ -143,9 +143,13 @@ def _conv(twin: _Twin, op: Op) -> None:
         pads=_pads(op),
         group=count if op.kind == "depthwise" else 1,
     )
-    if len(result.dims) != 4:
-        value = twin.node("Reshape", [value, twin.constant(np.array(result.dims, np.int64))])
-    twin.finish(op, value)
+    twin.finish(op, _flattened(twin, op, value))
+
+
+def _flattened(twin: _Twin, op: Op, value: str) -> str:
+    """``value`` [1,C,1,1] as [1,C] where the operator's result is."""
+    dims = twin.model.tensors[op.output].dims
+    return value if len(dims) == 4 else twin.node("Reshape", [value, twin.constant(np.array(dims, np.int64))])
 
 
 def _pool(twin: _Twin, op: Op) -> None:
@@ -158,7 +162,8 @@ def _pool(twin: _Twin, op: Op) -> None:
         twin.finish(op, twin.node("MaxPool", [twin.source(op)], **window))
         return
     include = int(op.attributes["include_pad"])
-    twin.finish(op, twin.node("AveragePool", [twin.source(op)], count_include_pad=include, **window))
+    value = twin.node("AveragePool", [twin.source(op)], count_include_pad=include, **window)
+    twin.finish(op, _flattened(twin, op, value))
 
 
 def _table(twin: _Twin, op: Op) -> None:

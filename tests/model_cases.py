@@ -157,6 +157,13 @@ def _pool_cases() -> dict[str, Case]:
     cases["global_pool"] = _pool("avg", 10, 7, 7, (7, 7), (1, 1), NO_PADS, 0)
     cases["global_pool_wide"] = _pool("avg", 4, 3, 45, (3, 45), (1, 1), NO_PADS, 0)
     cases["global_max_pool"] = _pool("max", 5, 6, 9, (6, 9), (1, 1), NO_PADS)
+    for c in (4, 5, 7, 10):
+        cases[f"avg_pool_f32_{c}"] = _pool("avg", c, 9, 11, (3, 2), (2, 1), NO_PADS, 0, "f32")
+        cases[f"avg_pool_flat_{c}"] = _pool("avg", c, 6, 5, (6, 5), (1, 1), NO_PADS, 0, "f32_flat")
+    for include_pad in (0, 1):
+        cases[f"avg_pool_f32_padded_{include_pad}"] = _pool(
+            "avg", 6, 13, 18, (3, 3), (2, 2), SAME, include_pad, "f32"
+        )
     return cases
 
 

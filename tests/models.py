@@ -125,14 +125,19 @@ class Builder:
         data |= self._bias_and_scale(
             rowsum, np.abs(blocks.astype(np.int64)).sum(axis=(1, 3)).reshape(-1), x, channels
         )
-        if head == "u7":
-            y = self.tensor("u7", "quads", (1, channels, oh, ow))
-        else:
-            y = self.tensor("f32", "plain", (1, channels) if head == "f32_flat" else (1, channels, oh, ow))
-        clamp = self._clamp() if head == "u7" else {"clamp_min": 0, "clamp_max": 127}
+        y, clamp = self._accumulated(channels, oh, ow, head), self._head_clamp(head)
         encoding = ENCODINGS["dense" if density == 1 else "bitmask"]
         window = _window(kernel, stride, dilation) | _pads(pads)
         return self._op("conv", [x], y, data, **window, block_rows=block_rows, encoding=encoding, **clamp)
+
+    def _accumulated(self, channels: int, oh: int, ow: int, head: str) -> int:
+        """The result of an accumulator: u7 quads, or float."""
+        if head == "u7":
+            return self.tensor("u7", "quads", (1, channels, oh, ow))
+        return self.tensor("f32", "plain", (1, channels) if head == "f32_flat" else (1, channels, oh, ow))
+
+    def _head_clamp(self, head: str) -> dict[str, int]:
+        return self._clamp() if head == "u7" else {"clamp_min": 0, "clamp_max": 127}
 
     def _blocks(self, rows: int, k4: int, r: int, channels: int, inputs: int, magnitude: int) -> Array:
         """[rows][K4][R][4] i8, zero on padding channels, no block all zero."""
@@ -208,9 +213,15 @@ class Builder:
         )
 
     def avg_pool(
-        self, x: int, kernel: tuple[int, int], stride: tuple[int, int], pads: Pads, include_pad: int
+        self,
+        x: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        pads: Pads,
+        include_pad: int,
+        head: str = "u7",
     ) -> int:
-        """Average pooling."""
+        """Average pooling; ``head`` as in ``conv``."""
         _, c, h, w = self.dims(x)
         taps = kernel[0] * kernel[1]
         one = include_pad or pads == NO_PADS
@@ -218,14 +229,14 @@ class Builder:
         multipliers = (self.rng.uniform(0.5, 1.5) / counts).astype(np.float32)
         oh = _extent(h, kernel[0], stride[0], 1, pads[0], pads[2])
         ow = _extent(w, kernel[1], stride[1], 1, pads[1], pads[3])
-        y = self.tensor("u7", "quads", (1, c, oh, ow))
+        y = self._accumulated(c, oh, ow, head)
         window = _window(kernel, stride, None) | _pads(pads)
-        data = {"multipliers": multipliers}
-        return self._op("avg_pool", [x], y, data, **window, include_pad=include_pad, **self._clamp())
+        data, clamp = {"multipliers": multipliers}, self._head_clamp(head)
+        return self._op("avg_pool", [x], y, data, **window, include_pad=include_pad, **clamp)
 
-    def global_pool(self, x: int) -> int:
+    def global_pool(self, x: int, head: str = "u7") -> int:
         """Average over the whole image."""
-        return self.avg_pool(x, self.dims(x)[2:], (1, 1), NO_PADS, 0)  # type: ignore[arg-type]
+        return self.avg_pool(x, self.dims(x)[2:], (1, 1), NO_PADS, 0, head)  # type: ignore[arg-type]
 
     def max_pool(self, x: int, kernel: tuple[int, int], stride: tuple[int, int], pads: Pads) -> int:
         """Max pooling."""

@@ -7,22 +7,24 @@ import numpy as np
 from lacewing.converter.ir import Node
 from lacewing.converter.lowering.builder import Builder
 from lacewing.converter.lowering.clamp import clamp_attributes
+from lacewing.converter.quantization.parameters import Quantization
 
 Attributes = dict[str, float | int]
 
 
 def lower_avg_pool(builder: Builder, node: Node) -> None:
-    """Integer sum, one multiplier; one per count of taps where padding is not counted."""
+    """Integer sum, one multiplier; one per count of taps where padding is not counted. u7, or float32 at the end."""
     window = _window(node)
     taps = int(window["kernel_h"]) * int(window["kernel_w"])
     include_pad = int(bool(node.attrs.get("include_pad", False)))
     padded = any(window[f"pad_{side}"] for side in ("top", "left", "bottom", "right"))
-    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    source, is_float = builder.quantization(node.inputs[0]), builder.plan.is_float(node.output)
+    target = Quantization(1.0, 0) if is_float else builder.quantization(node.output)
     counts = np.arange(1, taps + 1) if padded and not include_pad else np.array([taps])
     multipliers = (source.scale / (counts.astype(np.float64) * target.scale)).astype(np.float32)
     attributes = {**window, "include_pad": include_pad, **clamp_attributes(node, target)}
     tensor = builder.u7_quads(node.inputs[0])
-    output = builder.result(node.output, "u7_quads")
+    output = builder.result(node.output, "f32_plain" if is_float else "u7_quads")
     builder.op("avg_pool", node.name, [tensor], output, attributes, {"multipliers": multipliers})
 
 

@@ -7,16 +7,28 @@ import math
 from lacewing.converter.ir import Graph, Node
 
 _MOVES_PLAIN = ("reshape", "transpose", "concat")  # may move float32 as well as u7
+_ACCUMULATES = ("conv", "gemm", "avg_pool")  # u7 in, u7 or float32 out
 
 
 def float_values(graph: Graph) -> set[str]:
     """Names of the values that are computed as float32; all others are u7 activations."""
     wanted = _wanted(graph)
-    result = set(graph.inputs)
-    for node in graph.nodes:
-        if node.op == "softmax" or (node.output in wanted and _can_be_float(graph, node, result)):
-            result.add(node.output)
-    return result
+    while True:
+        result = set(graph.inputs)
+        for node in graph.nodes:
+            if node.op == "softmax" or (node.output in wanted and _can_be_float(node, result)):
+                result.add(node.output)
+        # A pool that anything computes on in u7 rounds once, to the levels that are read, and keeps its fast kernel.
+        rounded = {v for n in graph.nodes if reads_u7(n, result) for v in n.inputs}
+        pools = {n.output for n in graph.nodes if n.op == "avg_pool" and n.output in result & rounded}
+        if not pools:
+            return result
+        wanted -= pools
+
+
+def reads_u7(node: Node, floats: set[str]) -> bool:
+    """Whether ``node`` computes on u7 inputs, whatever it writes; ``floats`` are the float values."""
+    return node.op in _ACCUMULATES or node.output not in floats
 
 
 def is_depthwise(node: Node) -> bool:
@@ -39,7 +51,7 @@ def _wanted(graph: Graph) -> set[str]:
     return wanted
 
 
-def _can_be_float(graph: Graph, node: Node, floats: set[str]) -> bool:
+def _can_be_float(node: Node, floats: set[str]) -> bool:
     if node.op in _MOVES_PLAIN:
         return all(v in floats for v in node.inputs)
-    return node.op in ("conv", "gemm") and not has_clip(node) and not is_depthwise(node)
+    return node.op in _ACCUMULATES and not has_clip(node) and not is_depthwise(node)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.progress import Progress
+from lacewing.converter.quantization.forms import reads_u7
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
 
@@ -105,8 +106,8 @@ def _stored(plan: QuantizationPlan, value: str, array: Array) -> Array:
 
 def _as_read(plan: QuantizationPlan, node: Node, value: str, array: Array) -> Array:
     # A float32 value, such as a network's input, is rounded where an operator that computes on u7 reads it.
-    computes_on_u7 = node.op in ("conv", "gemm") or not plan.is_float(node.output)
-    return plan.values[value].simulate(array) if plan.is_float(value) and computes_on_u7 else array
+    rounds = plan.is_float(value) and reads_u7(node, plan.float_values)
+    return plan.values[value].simulate(array) if rounds else array
 
 
 def clipped(node: Node, array: Array) -> Array:

@@ -169,7 +169,7 @@ OPERATORS: tuple[Operator, ...] = (
         7,
         (*_WINDOW, *_PADS, ("include_pad", "u32"), *_CLAMP),
         (Part("multipliers", "f32", "[1] or [kh*kw], by count of taps - 1"),),
-        summary="average pooling, global pooling",
+        summary="average pooling, global pooling; u7 or f32",
     ),
     Operator("max_pool", 8, (*_WINDOW, *_PADS), summary="max pooling"),
     Operator(

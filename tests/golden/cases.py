@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lacewing.format import Model, Op, Tensor
-from lacewing.format.description import ALIGNMENT, HEADER_BYTES, MAX_METADATA_BYTES
+from lacewing.format.description import ALIGNMENT, HEADER_BYTES, MAX_METADATA_BYTES, OPERATOR_BY_NAME
 from lacewing.format.model import align
 from tests.golden import base
 from tests.golden.base import base_model
@@ -390,7 +390,26 @@ def depthwise_cases() -> Cases:
 
         return build
 
+    def pooled(kind: str, dtype: str, dims: tuple[int, ...]) -> Callable[[], bytes]:
+        """The pool as the last operator, its result of that type and shape."""
+
+        def build() -> bytes:
+            model = _depthwise_model()
+            model.tensors[3:] = [Tensor("t3", dtype, "plain", dims, 0.5 if dtype == "u7" else 0.0, 0)]
+            model.ops, model.outputs = model.ops[:3], [3]
+            if kind == "max_pool":
+                window = {
+                    name: model.ops[2].attributes[name] for name, _ in OPERATOR_BY_NAME[kind].attributes
+                }
+                model.ops[2] = Op(kind, "pool", [2], 3, window)
+            return model.to_bytes()
+
+        return build
+
     return {
+        ("op_dtype", "pool_plain"): pooled("avg_pool", "u7", (1, 3, 2, 2)),
+        ("op_dtype", "max_pool_float"): pooled("max_pool", "f32", (1, 3, 2, 2)),
+        ("op_shape", "pool_flat"): pooled("avg_pool", "f32", (1, 3)),
         ("weight_range", "depthwise"): weight("weights", 0, -128),
         ("weight_padding", "depthwise"): weight("weights", 7, 1),
         ("accumulator", "depthwise"): weight("bias", 0, 2**31 - 1),

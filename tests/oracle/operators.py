@@ -136,7 +136,7 @@ def mul(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> A
 
 
 def avg_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array]) -> Array:
-    """Sum over the taps inside the image, then one requantize with the multiplier of that count."""
+    """Sum over the taps inside the image, then the multiplier of that count, rounded where the result is u7."""
     x = _centred(inputs[0][0], sources[0])
     views, _ = _taps(op, _padded(op, x, 0))
     inside, _ = _taps(op, _padded(op, np.ones((1, *x.shape[1:]), np.int64), 0))
@@ -144,6 +144,8 @@ def avg_pool(op: Op, sources: list[Tensor], result: Tensor, inputs: list[Array])
     count = np.sum(np.stack(inside), axis=0, dtype=np.int64)
     multipliers = op.data["multipliers"]
     multiplier = np.asarray(multipliers[0] if len(multipliers) == 1 else multipliers[count - 1])
+    if result.dtype == "f32":
+        return times(f32(acc), f32(multiplier)).reshape(result.dims)
     low, high = _integer(op, "clamp_min"), _integer(op, "clamp_max")
     pooled: Array = requantize(acc, multiplier, result.zero_point, low, high)
     return pooled[None]

@@ -42,6 +42,11 @@ void lw_dequantize_quads(const uint8_t *input, size_t input_stride, uint32_t cha
                          int32_t zero_point,
                          float *output);  // [channels][pixels] f32
 
+// Average pooling whose result stays float: rows [row_begin, row_end) of the first `channels` of one plane of four; the
+// args' requant and output are not used.
+void lw_avg_pool_f32(const lw_pool_args *args, uint32_t channels,
+                     float *output);  // [channels][output_height*output_width] f32
+
 // Joins plain tensors along an axis: `outer` is the product of the dims before it, input_bytes[i] the bytes of input i
 // from the axis on.
 void lw_concat_plain(const void *const *inputs,  // [count], each [outer][input_bytes[i]]

@@ -18,16 +18,29 @@ static window window_of(const lw_pool_args *a, uint32_t out_y, uint32_t out_x) {
   return w;
 }
 
-static void average(const lw_pool_args *a, window w, uint8_t *out /* [4] */) {
-  int32_t sum[LW_QUAD] = {0};
+typedef struct {
+  int32_t of[LW_QUAD];
+} quad_sum;
+
+static quad_sum sum_of(const lw_pool_args *a, window w) {
+  quad_sum sum = {{0}};
   for (uint32_t y = w.y_begin; y < w.y_end; y++) {
     const uint8_t *row = a->input + (size_t)y * a->width * LW_QUAD;  // [width][4] u8
     for (uint32_t x = w.x_begin; x < w.x_end; x++)
-      for (uint32_t c = 0; c < LW_QUAD; c++) sum[c] += row[(size_t)x * LW_QUAD + c] - a->zero_point;
+      for (uint32_t c = 0; c < LW_QUAD; c++) sum.of[c] += row[(size_t)x * LW_QUAD + c] - a->zero_point;
   }
+  return sum;
+}
+
+static float multiplier_of(const lw_pool_args *a, window w) {
   const uint32_t count = (w.y_end - w.y_begin) * (w.x_end - w.x_begin);
-  const float multiplier = a->multipliers[a->multiplier_count == 1 ? 0 : count - 1];
-  for (uint32_t c = 0; c < LW_QUAD; c++) out[c] = lw_requantize(sum[c], multiplier, &a->requant);
+  return a->multipliers[a->multiplier_count == 1 ? 0 : count - 1];
+}
+
+static void average(const lw_pool_args *a, window w, uint8_t *out /* [4] */) {
+  const quad_sum sum = sum_of(a, w);
+  const float multiplier = multiplier_of(a, w);
+  for (uint32_t c = 0; c < LW_QUAD; c++) out[c] = lw_requantize(sum.of[c], multiplier, &a->requant);
 }
 
 static void largest(const lw_pool_args *a, window w, uint8_t *out /* [4] */) {
@@ -49,3 +62,15 @@ static void pool(const lw_pool_args *a, void (*reduce)(const lw_pool_args *, win
 
 void lw_avg_pool__scalar(const void *args) { pool(args, average); }
 void lw_max_pool__scalar(const void *args) { pool(args, largest); }
+
+void lw_avg_pool_f32(const lw_pool_args *a, uint32_t channels, float *output) {
+  const size_t pixels = (size_t)a->output_height * a->output_width;
+  for (uint32_t y = a->row_begin; y < a->row_end; y++)
+    for (uint32_t x = 0; x < a->output_width; x++) {
+      const window w = window_of(a, y, x);
+      const quad_sum sum = sum_of(a, w);
+      const float multiplier = multiplier_of(a, w);
+      float *out = output + (size_t)y * a->output_width + x;
+      for (uint32_t c = 0; c < channels; c++) out[c * pixels] = (float)sum.of[c] * multiplier;
+    }
+}

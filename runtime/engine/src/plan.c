@@ -35,8 +35,8 @@ static lw_family family_of(const lw_file *file, const lw_op_record *op) {
       return LW_FAMILY_MUL;
     case LW_OP_TABLE:
       return LW_FAMILY_TABLE;
-    case LW_OP_AVG_POOL:
-      return LW_FAMILY_AVG_POOL;
+    case LW_OP_AVG_POOL:  // a float result has one form only
+      return file->tensors[op->output].dtype == LW_DTYPE_F32 ? LW_FAMILY_COUNT : LW_FAMILY_AVG_POOL;
     case LW_OP_MAX_POOL:
       return LW_FAMILY_MAX_POOL;
     case LW_OP_QUANTIZE:  // a plain result has one form only

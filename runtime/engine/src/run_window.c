@@ -1,4 +1,5 @@
 // Depthwise convolution and pooling: plane by plane, and by rows of a plane where planes are few.
+#include "../reference/lw_reference.h"
 #include "lw_internal.h"
 
 static lw_requant requant_of(const lw_call *call, uint32_t clamp_slot) {
@@ -58,12 +59,13 @@ static lw_pool_args pool_args(const lw_call *call) {
   // One multiplier or one per tap: a single one fits in one line with up to sixteen, so the size does not tell.
   const int per_tap = average && (w.pad_top | w.pad_left | w.pad_bottom | w.pad_right) != 0 &&
                       call->plan->record->attributes[LW_AVG_POOL_INCLUDE_PAD] == 0;
+  const int flat = call->output->rank == 2;  // float [1,C]: one pixel
   return (lw_pool_args){
       .input = call->from->data,
       .height = call->input->dims[2],
       .width = call->input->dims[3],
-      .output_height = call->output->dims[2],
-      .output_width = call->output->dims[3],
+      .output_height = flat ? 1 : call->output->dims[2],
+      .output_width = flat ? 1 : call->output->dims[3],
       .kernel_h = w.kernel_h,
       .kernel_w = w.kernel_w,
       .stride_h = w.stride_h,
@@ -78,20 +80,34 @@ static lw_pool_args pool_args(const lw_call *call) {
   };
 }
 
-static void pool_task(void *argument, uint32_t part, uint32_t worker) {
-  const lw_call *call = argument;
-  const uint32_t quad = part / call->chunks, chunk = part % call->chunks;
+static lw_pool_args pool_part(const lw_call *call, uint32_t quad, uint32_t chunk) {
   lw_pool_args args = *(const lw_pool_args *)call->args;
   args.input += quad * call->from->plane;
   args.row_begin = lw_part_begin(args.output_height, chunk, call->chunks);
   args.row_end = lw_part_begin(args.output_height, chunk + 1, call->chunks);
+  return args;
+}
+
+static void pool_task(void *argument, uint32_t part, uint32_t worker) {
+  const lw_call *call = argument;
+  const uint32_t quad = part / call->chunks;
+  lw_pool_args args = pool_part(call, quad, part % call->chunks);
   args.output += quad * call->to->plane;
   call->plan->kernel->function(&args);
   (void)worker;
 }
 
-static void split_planes(lw_call *call, lw_task task) {
-  const uint32_t quads = lw_call_quads(call->output), rows = call->output->dims[2], workers = call->model->workers;
+static void pool_f32_task(void *argument, uint32_t part, uint32_t worker) {
+  const lw_call *call = argument;
+  const uint32_t quad = part / call->chunks, first = quad * LW_QUAD, left = call->output->dims[1] - first;
+  const lw_pool_args args = pool_part(call, quad, part % call->chunks);
+  float *output = (float *)(void *)call->to->data + (size_t)first * args.output_height * args.output_width;
+  lw_avg_pool_f32(&args, left < LW_QUAD ? left : LW_QUAD, output);
+  (void)worker;
+}
+
+static void split_planes(lw_call *call, lw_task task, uint32_t rows) {
+  const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
   const uint32_t wanted = workers == 1 ? 1 : (uint32_t)lw_ceil_div((size_t)workers * 3, quads);
   call->chunks = wanted < rows ? wanted : rows;
   lw_split(call, task, quads * call->chunks);
@@ -100,11 +116,11 @@ static void split_planes(lw_call *call, lw_task task) {
 void lw_run_depthwise(lw_call *call) {
   const lw_depthwise_args args = depthwise_args(call);
   call->args = &args;
-  split_planes(call, depthwise_task);
+  split_planes(call, depthwise_task, args.output_height);
 }
 
 void lw_run_pool(lw_call *call) {
   const lw_pool_args args = pool_args(call);
   call->args = &args;
-  split_planes(call, pool_task);
+  split_planes(call, call->output->dtype == LW_DTYPE_F32 ? pool_f32_task : pool_task, args.output_height);
 }

@@ -29,11 +29,11 @@ static int types_fit(const op_check *c) {
     case LW_OP_DEQUANTIZE:
       return !is_float(in) && is_float(out);
     case LW_OP_CONV:
+    case LW_OP_AVG_POOL:
       return is_quads(in) && (is_quads(out) || is_float(out));
     case LW_OP_SOFTMAX:
       return is_float(in) && is_float(out);
     case LW_OP_DEPTHWISE:
-    case LW_OP_AVG_POOL:
     case LW_OP_MAX_POOL:
     case LW_OP_PAD:
     case LW_OP_RESIZE:

@@ -217,7 +217,7 @@ def test_bad_labels(tmp_path, text, message):
         ("mobilenet_imagenet/float/mobilenet_v1_0.25_128_float", 0.5, []),
         (
             "squeezenet_imagenet/squeezenet_v1.1_float",
-            1.5,
+            1.0,
             ["--resize", "256", "--channels", "bgr", "--mean", "104,117,123", "--std", "1"],
         ),
     ],

@@ -87,6 +87,16 @@ CASES = {
     "avg_pool pad counted": single(
         Node("avg_pool", "n", ["x"], "y", {**POOL, "include_pad": True}), X4, (1, 5, 3, 3)
     ),
+    "avg_pool to u7": Graph(
+        "g",
+        ["x"],
+        ["y"],
+        [
+            Node("avg_pool", "n", ["x"], "mean", {**POOL, "include_pad": False}),
+            Node("unary", "r", ["mean"], "y", {"function": "sigmoid"}),
+        ],
+        X4 | {"mean": (1, 5, 3, 3), "y": (1, 5, 3, 3)},
+    ),
     "max_pool": single(Node("max_pool", "n", ["x"], "y", dict(POOL)), X4, (1, 5, 3, 3)),
     "pad": single(Node("pad", "n", ["x"], "y", {"pads": (1, 2, 0, 1), "value": 0.0}), X4, (1, 5, 7, 9)),
     "concat channels": single(

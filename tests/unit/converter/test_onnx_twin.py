@@ -24,6 +24,22 @@ def test_random_networks_load_and_have_the_same_shapes(seed):
     assert [o.shape for o in session.get_outputs()] == [list(model.tensors[i].dims) for i in model.outputs]
 
 
+@pytest.mark.parametrize("head", ["f32", "f32_flat"])
+def test_twin_of_a_float_pool_follows_the_engine(head):
+    """The same bits but for the order of the float additions: nothing rounds after the sum."""
+    builder = Builder(seed=4)
+    builder.global_pool(builder.image(6, 5, 7), head)
+    model = builder.finish()
+    source = model.tensors[model.ops[-1].inputs[0]]
+    model.ops[-1].data["multipliers"][0] = source.scale / 35
+    name = model.tensors[model.inputs[0]].name
+    inputs = {name: np.random.default_rng(0).uniform(-1, 1, (1, 6, 5, 7)).astype(np.float32)}
+    got = onnxruntime.InferenceSession(to_twin(model).SerializeToString()).run(None, inputs)[0]
+    with lacewing.Session(model.to_bytes()) as engine:
+        wanted = next(iter(engine.run(inputs).values()))
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_twin_of_a_convolution_follows_the_engine(tmp_path):
     builder = Builder(seed=3)
     value = builder.conv(

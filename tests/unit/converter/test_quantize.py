@@ -105,6 +105,90 @@ def test_values_that_only_move_share_their_quantization():
     assert not plan.is_float("mean")
 
 
+def mean(source, output, **attrs):
+    window = {"kernel": (8, 8), "strides": (1, 1), "pads": (0, 0, 0, 0), "include_pad": False}
+    return Node("avg_pool", output, [source], output, {**window, **attrs})
+
+
+def flat(source, output):
+    return Node("reshape", output, [source], output, {"shape": (1, 4)})
+
+
+def softmax(source):
+    return Node("softmax", "s", [source], "s", {"axis": -1})
+
+
+def head(shapes, source, output):
+    return conv(np.random.default_rng(0), shapes, output, source, 6, kernel=1, pads=(0, 0, 0, 0))
+
+
+# name: (nodes, outputs, whether the pool stays float)
+POOLED = {
+    "output": (lambda shapes: [mean("x", "m")], ["m"], True),
+    "softmax": (lambda shapes: [mean("x", "m"), flat("m", "f"), softmax("f")], ["s"], True),
+    "clamped": (lambda shapes: [mean("x", "m", clip=RELU)], ["m"], False),
+    "head": (lambda shapes: [mean("x", "m"), head(shapes, "m", "h")], ["h"], False),
+    "output and head": (lambda shapes: [mean("x", "m"), head(shapes, "m", "h")], ["m", "h"], False),
+    "softmax and head": (
+        lambda shapes: [mean("x", "m"), flat("m", "f"), softmax("f"), head(shapes, "m", "h")],
+        ["s", "h"],
+        False,
+    ),
+    "joined with u7": (
+        lambda shapes: [
+            mean("x", "m"),
+            mean("x", "n", clip=RELU),
+            Node("concat", "c", ["m", "n"], "c", {"axis": 1}),
+        ],
+        ["c"],
+        False,
+    ),
+    "joined with float": (
+        lambda shapes: [mean("x", "m"), mean("x", "n"), Node("concat", "c", ["m", "n"], "c", {"axis": 1})],
+        ["c"],
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(POOLED))
+def test_pool_stays_float_where_nothing_computes_on_it_in_u7(name):
+    build, outputs, is_float = POOLED[name]
+    shapes = {
+        "x": (1, 4, 8, 8),
+        "m": (1, 4, 1, 1),
+        "n": (1, 4, 1, 1),
+        "f": (1, 4),
+        "s": (1, 4),
+        "c": (1, 8, 1, 1),
+    }
+    nodes = build(shapes)
+    present = {"x", *(n.output for n in nodes)}
+    graph = Graph("g", ["x"], outputs, nodes, {v: s for v, s in shapes.items() if v in present})
+    _, statistics = calibrated(graph)
+    plan = assign(graph, statistics, "minmax")
+    assert plan.is_float("m") is is_float
+    model = lower(graph, plan)
+    pool = next(op for op in model.ops if op.kind == "avg_pool")
+    assert model.tensors[pool.output].dtype == ("f32" if is_float else "u7")
+    # Nothing but the network's input is rounded to u7 on the way, and nothing comes back from it.
+    conversions = [op.kind for op in model.ops if op.kind in ("quantize", "dequantize", "table")]
+    assert not is_float or conversions == ["quantize"]
+
+
+def test_walk_rounds_what_a_float_pool_reads():
+    shapes = {"x": (1, 4, 8, 8), "m": (1, 4, 1, 1)}
+    graph = Graph("g", ["x"], ["m"], [mean("x", "m")], shapes)
+    _, statistics = calibrated(graph)
+    plan = assign(graph, statistics, "minmax")
+    inputs = stack(samples(graph), graph, 8)
+    sqnr = walk(graph, plan, inputs, lambda *_: None, silent)
+    exact = Executor(graph).run(inputs)["m"]
+    rounded = Executor(graph).run({"x": plan.values["x"].simulate(inputs["x"])})["m"]
+    assert math.isfinite(sqnr["m"])
+    assert sqnr["m"] == sqnr_db(exact, rounded)
+
+
 def test_reached_clip_is_the_range():
     rng = np.random.default_rng(0)
     shapes = {"x": (1, 4, 8, 8)}
