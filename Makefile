@@ -68,7 +68,7 @@ lint: $(STAMPS)/test
 	BIN=$(BIN) sh tests/lint.sh
 
 unit: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/arm-root
-	$(PYTEST) tests -m "not slow" --ignore=tests/arm
+	$(PYTEST) -n auto tests -m "not slow" --ignore=tests/arm
 
 sanitize: $(STAMPS)/test $(STAMPS)/apt
 	BIN=$(BIN) sh tests/sanitize.sh

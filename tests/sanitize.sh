@@ -9,6 +9,6 @@ export ASAN_OPTIONS=detect_leaks=0
 preload=$(gcc -print-file-name=libasan.so)
 echo "== engine suite under ASan and UBSan"
 LD_PRELOAD=$preload LW_TEST_LIBRARY=build/test/liblacewing_sanitized.so \
-  "$BIN/python" -m pytest -q -p no:cacheprovider tests/unit/engine
+  "$BIN/python" -m pytest -q -n auto -p no:cacheprovider tests/unit/engine
 echo "== kernel suite under ASan and UBSan"
-LD_PRELOAD=$preload LW_TEST_SANITIZE=1 "$BIN/python" -m pytest -q -p no:cacheprovider tests/unit/kernels -m "not slow"
+LD_PRELOAD=$preload LW_TEST_SANITIZE=1 "$BIN/python" -m pytest -q -n auto -p no:cacheprovider tests/unit/kernels -m "not slow"

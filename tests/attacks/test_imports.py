@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.fuzz.build import ROOT
+from tests.building import ROOT, make
 
 ALLOWED = {"memcpy", "memset", "memcmp", "memmove"}
 
 
 def test_engine_needs_only_memory_functions() -> None:
     """Undefined symbols of the static library, less those that it defines itself."""
-    command = ["make", "--no-print-directory", "-j2", "-f", "runtime/engine/engine.mk", "build/libengine.a"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    make("runtime/engine/engine.mk", "-j2", "build/libengine.a")
     listing = subprocess.run(
         ["nm", "-A", "build/libengine.a"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,8 @@ import wasmtime
 from lacewing.format import Model, Tensor
 from lacewing.format.description import INVARIANTS, RUN_ERRORS
 from lacewing.format.generate import web_slots
+from tests.building import ROOT, make
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/wasm"
 MODULES = ("lacewing-simd128", "lacewing-relaxed")
 PAGE = 65536
@@ -38,9 +36,9 @@ class RefusedError(Exception):
 
 @cache
 def build() -> None:
-    """Compiles what changed. Raises subprocess.CalledProcessError when it does not compile."""
+    """Compiles what changed. Fails with the compiler's words."""
     zig = f"ZIG={sys.executable} -m ziglang"
-    subprocess.run(["make", "-s", "-f", "runtime/engine/wasm.mk", "wasm", zig], cwd=ROOT, check=True)
+    make("runtime/engine/wasm.mk", "wasm", zig)
 
 
 @cache

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes as c
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,8 @@ import numpy.typing as npt
 
 from lacewing.format import Model, Tensor
 from lacewing.format.description import INVARIANTS, RUN_ERRORS
+from tests.building import ROOT, make
 
-ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = os.environ.get("LW_TEST_LIBRARY", "build/test/liblacewing_test.so")
 ALIGNMENT = 64
 AUTO = 255
@@ -80,9 +78,9 @@ class EngineError(Exception):
 def load() -> c.CDLL:
     """Builds the library if its sources changed, and loads it.
 
-    Raises subprocess.CalledProcessError when it does not compile.
+    Fails with the compiler's words.
     """
-    subprocess.run(["make", "-s", "-f", "runtime/engine/engine.mk", LIBRARY], cwd=ROOT, check=True)
+    make("runtime/engine/engine.mk", LIBRARY)
     lib = c.CDLL(str(ROOT / LIBRARY))
     lib.lw_pool_create.restype = c.c_void_p
     lib.lw_pool_destroy.argtypes = [c.c_void_p]

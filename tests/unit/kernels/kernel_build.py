@@ -21,6 +21,8 @@ from typing import Any
 
 import cffi
 
+from tests.building import alone
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 ENGINE = ROOT / "runtime/engine"
@@ -108,11 +110,12 @@ def _objects(build: str) -> list[Path]:
 
 
 def _link(build: str, flags: list[str], suffix: str) -> Path:
-    objects = [str(o) for o in _objects(build)]
-    output = BUILD / f"kernels-{build}-{_digest([o.encode() for o in objects])}{suffix}"
-    if not output.exists():
-        _run_compiler(build, [*flags, *objects], output)
-    return output
+    with alone():
+        objects = [str(o) for o in _objects(build)]
+        output = BUILD / f"kernels-{build}-{_digest([o.encode() for o in objects])}{suffix}"
+        if not output.exists():
+            _run_compiler(build, [*flags, *objects], output)
+        return output
 
 
 @cache

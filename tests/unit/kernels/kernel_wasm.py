@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
-import subprocess
 import sys
 from functools import cache
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import kernel_build
 import wasmtime
 from kernel_memory import ADDRESS, BYTES, MEMORY
+
+from tests.building import make
 
 PAGE = 65536
 CASES = 16 << 20  # where the test cases' memory appears in a module's; below lie its stack and data
@@ -54,9 +55,7 @@ class Module:
     def __init__(self, name: str, deterministic: bool) -> None:
         path = f"build/wasm/test/kernels-{name}.wasm"
         zig = f"ZIG={sys.executable} -m ziglang"
-        subprocess.run(
-            ["make", "-s", "-f", "runtime/engine/wasm.mk", path, zig], cwd=kernel_build.ROOT, check=True
-        )
+        make("runtime/engine/wasm.mk", path, zig)
         config = wasmtime.Config()
         config.wasm_relaxed_simd_deterministic = deterministic
         engine = wasmtime.Engine(config)
