@@ -20,7 +20,7 @@ from lacewing.converter.lowering.clamp import clamp_attributes
 from lacewing.converter.quantization.forms import is_depthwise
 from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import LayerPlan
-from lacewing.converter.quantization.weights import quantize_weights, weight_scales
+from lacewing.converter.quantization.weights import quantize_weights
 from lacewing.format.description import ENCODINGS, QUAD
 from lacewing.format.model import ceil_div
 
@@ -60,7 +60,7 @@ def lower_gemm(builder: Builder, node: Node) -> None:
 def integers(builder: Builder, node: Node, layer: LayerPlan) -> tuple[Array, Array, Array]:
     """(weight int8 as in the layer, bias [O] int32 with the input's zero point folded in, multiplier [O] f32)."""
     source = builder.quantization(node.inputs[0])
-    scales = weight_scales(layer.weight, layer.bias, source.scale)
+    scales = layer.weight_scales(source.scale)
     weight = quantize_weights(layer.weight, scales)
     sums = weight.reshape(len(weight), -1).astype(np.int64).sum(axis=1)
     bias = np.rint(layer.bias / (source.scale * scales)).astype(np.int64) - source.zero_point * sums

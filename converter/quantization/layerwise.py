@@ -19,7 +19,7 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.forms import reads_u7
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
-from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
+from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights
 
 Array = npt.NDArray[Any]
 Change = Callable[
@@ -86,7 +86,7 @@ def run_node(graph: Graph, node: Node, values: Mapping[str, Array]) -> Array:
 
 def simulated(node: Node, layer: LayerPlan, plan: QuantizationPlan) -> Node:
     """``node`` with the weights and bias that the integers of the file stand for."""
-    scales = weight_scales(layer.weight, layer.bias, plan.values[node.inputs[0]].scale)
+    scales = layer.weight_scales(plan.values[node.inputs[0]].scale)
     weight = dequantize_weights(quantize_weights(layer.weight, scales), scales)
     return replace(node, weights={"weight": weight, "bias": layer.bias.astype(np.float32)})
 

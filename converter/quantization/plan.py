@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lacewing.converter.ir import Node
 from lacewing.converter.quantization.parameters import Quantization
+from lacewing.converter.quantization.weights import fit_bias, weight_scales
 
 Array = npt.NDArray[Any]
 
@@ -23,11 +24,18 @@ class LayerPlan:
     block_rows: int = 4
     keep: npt.NDArray[np.bool_] | None = None  # [rows][K4]
     dense_reason: str = ""  # why nothing was pruned, for the report
+    scales: Array | None = None  # [O] float64: of the grid that the weights lie on; None: derived from them
 
     @staticmethod
     def of(node: Node) -> LayerPlan:
         """The layer as the float network has it."""
         return LayerPlan(node.weights["weight"].copy(), node.weights["bias"].astype(np.float64))
+
+    def weight_scales(self, input_scale: float) -> Array:
+        """[O] float64: what a level of each output channel's int8 weights is worth."""
+        if self.scales is None:
+            return weight_scales(self.weight, self.bias, input_scale)
+        return fit_bias(self.scales, self.bias, input_scale)
 
 
 @dataclass

@@ -23,9 +23,14 @@ def weight_scales(weight: Array, bias: Array, input_scale: float) -> Array:
     squared error: weights that were multiples of some step (quantization-aware training) come out exact. Where the
     bias would then not fit the accumulator (a channel of tiny weights), the scale grows until it does.
     """
+    return fit_bias(_closest_scales(weight.reshape(len(weight), -1)), bias, input_scale)
+
+
+def fit_bias(scales: Array, bias: Array, input_scale: float) -> Array:
+    """[O] float64: ``scales`` [O] raised where ``bias`` [O] would leave the accumulator's 24 bits; 0 becomes 1."""
     by_bias = np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT)
-    scales = np.maximum(_closest_scales(weight.reshape(len(weight), -1)), by_bias)
-    return np.where(scales > 1e-30, scales, 1.0)
+    raised = np.maximum(scales, by_bias)
+    return np.where(raised > 1e-30, raised, 1.0)
 
 
 def _closest_scales(rows: Array) -> Array:

@@ -18,8 +18,9 @@ from lacewing.converter.progress import silent
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.equalize import equalize
-from lacewing.converter.quantization.layerwise import sqnr_db, stack, walk
+from lacewing.converter.quantization.layerwise import simulated, sqnr_db, stack, walk
 from lacewing.converter.quantization.parameters import Quantization
+from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.quantization.ranges import RANGES, mse_range
 from lacewing.converter.quantization.statistics import Statistics
 from lacewing.converter.quantization.weights import dequantize_weights, quantize_weights, weight_scales
@@ -289,3 +290,27 @@ def test_the_walk_sees_the_rounding_of_the_inputs():
     with lacewing.Session(lower(graph, plan).to_bytes()) as session:
         pairs = [(Executor(graph).run(s)["c"], session.run(s)["c"]) for s in dataset]
     assert promised == pytest.approx(sqnr_db(*map(np.concatenate, zip(*pairs, strict=True))), abs=0.02)
+
+
+def test_a_layer_keeps_the_grid_that_it_is_given():
+    """Levels up to 50 only: left to itself, the layer would take a scale with more of them."""
+    graph = unbalanced_graph()
+    _, statistics = calibrated(graph)
+    plan = assign(graph, statistics, "minmax")
+    layer, node = plan.layers["c"], graph.nodes[-1]
+    levels = np.random.default_rng(8).integers(-50, 51, layer.weight.shape).astype(np.int8)
+    layer.scales = np.linspace(0.001, 0.02, len(levels))
+    layer.weight = dequantize_weights(levels, layer.scales)
+    assert np.any(weight_scales(layer.weight, layer.bias, 1.0) != layer.scales)
+    np.testing.assert_array_equal(simulated(node, layer, plan).weights["weight"], layer.weight)
+    written = next(op for op in lower(graph, plan).ops if op.name == "c")
+    step = plan.values["b"].scale
+    np.testing.assert_array_equal(written.data["scale"], (step * layer.scales).astype(np.float32))
+    assert np.abs(written.data["weights"]).max() == 50
+
+
+def test_a_given_grid_still_leaves_room_for_the_bias():
+    layer = LayerPlan(np.zeros((2, 4), np.float32), np.array([50.0, 50.0]), scales=np.array([1e-12, 0.5]))
+    scales = layer.weight_scales(1e-3)
+    assert abs(50.0 / (1e-3 * scales[0])) <= 2**24 + 1
+    assert scales[1] == 0.5
