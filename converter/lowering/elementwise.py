@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,10 @@ from lacewing.converter.ir import Node
 from lacewing.converter.lowering.builder import Builder, quads_dims
 from lacewing.converter.lowering.clamp import clamp_attributes
 from lacewing.converter.lowering.tables import UNARY, function_table
+from lacewing.converter.quantization.parameters import Quantization
 
 Array = npt.NDArray[Any]
+Function = Callable[[Array], Array]
 
 
 def _in_quads(builder: Builder, *values: str) -> bool:
@@ -46,46 +49,54 @@ def lower_mul(builder: Builder, node: Node) -> None:
     builder.op("mul", node.name, inputs, output, attributes)
 
 
-def lower_unary(builder: Builder, node: Node) -> None:
-    """A named function of one value."""
+def lower_table(builder: Builder, node: Node) -> None:
+    """unary, clip, prelu, affine: any function of one value, perhaps another one in each channel."""
+    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
+    inputs, output = _operands(builder, node, node.inputs)
+    table = tables_of(node, source, target)
+    builder.op("table", node.name, inputs, output, {"channels": len(table)}, {"table": table})
+
+
+def tables_of(node: Node, source: Quantization, target: Quantization) -> Array:
+    """[channels or 1][128] u8: what the node makes of every level of ``source``, in levels of ``target``."""
+    return np.stack([function_table(source, target, f) for f in _FUNCTIONS[node.op](node)])
+
+
+def _unary(node: Node) -> list[Function]:
     function = UNARY[node.attrs["function"]]
     alpha, beta = float(node.attrs.get("alpha", 0.0)), float(node.attrs.get("beta", 0.0))
-    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
-    _table(builder, node, [function_table(source, target, lambda x: function(x, alpha, beta))])
+    return [lambda x: function(x, alpha, beta)]
 
 
-def lower_clip(builder: Builder, node: Node) -> None:
-    """A clamp that no operator before it could take."""
+def _clip(node: Node) -> list[Function]:
     low, high = float(node.attrs["min"]), float(node.attrs["max"])
-    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
-    _table(builder, node, [function_table(source, target, lambda x: np.clip(x, low, high))])
+    return [lambda x: np.clip(x, low, high)]
 
 
-def lower_prelu(builder: Builder, node: Node) -> None:
-    """Leaky ReLU with a slope per channel."""
-    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
-    slopes = node.weights["slope"].reshape(-1).astype(np.float64)
-    _table(builder, node, [function_table(source, target, partial(_leaky, slope)) for slope in slopes])
+def _prelu(node: Node) -> list[Function]:
+    return [partial(_leaky, slope) for slope in node.weights["slope"].reshape(-1).astype(np.float64)]
 
 
 def _leaky(slope: float, x: Array) -> Array:
     return np.where(x < 0, slope * x, x)
 
 
+def _affine(node: Node) -> list[Function]:
+    scale, offset = (node.weights[k].astype(np.float64).reshape(-1) for k in ("scale", "offset"))
+    pairs = np.unique(np.stack(np.broadcast_arrays(scale, offset), axis=1), axis=0)
+    pairs = pairs if len(pairs) == 1 else np.stack(np.broadcast_arrays(scale, offset), axis=1)
+    return [partial(_scaled, s, o) for s, o in pairs]
+
+
 def _scaled(scale: float, offset: float, x: Array) -> Array:
     return x * scale + offset
 
 
-def lower_affine(builder: Builder, node: Node) -> None:
-    """x * scale + offset with constants per channel."""
-    source, target = builder.quantization(node.inputs[0]), builder.quantization(node.output)
-    scale, offset = (node.weights[k].astype(np.float64).reshape(-1) for k in ("scale", "offset"))
-    pairs = np.unique(np.stack(np.broadcast_arrays(scale, offset), axis=1), axis=0)
-    pairs = pairs if len(pairs) == 1 else np.stack(np.broadcast_arrays(scale, offset), axis=1)
-    _table(builder, node, [function_table(source, target, partial(_scaled, s, o)) for s, o in pairs])
-
-
-def _table(builder: Builder, node: Node, tables: list[Array]) -> None:
-    inputs, output = _operands(builder, node, node.inputs)
-    table = np.stack(tables)
-    builder.op("table", node.name, inputs, output, {"channels": len(tables)}, {"table": table})
+# What a table operator computes, one function per channel or one for all.
+_FUNCTIONS: dict[str, Callable[[Node], list[Function]]] = {
+    "unary": _unary,
+    "clip": _clip,
+    "prelu": _prelu,
+    "affine": _affine,
+}
+TABLE_OPERATORS = frozenset(_FUNCTIONS)
