@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 import lacewing
 from lacewing.converter.calibration import Dataset, open_dataset
@@ -18,7 +20,7 @@ from lacewing.converter.lowering.lower import check_supported, lower
 from lacewing.converter.onnx_import import import_onnx
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import check_writable, write_atomically
-from lacewing.converter.passes import run_passes
+from lacewing.converter.passes import TRAINING_PASSES, run_passes
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
@@ -29,9 +31,11 @@ from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.converter.torch_import import example_inputs, import_module
 from lacewing.format.model import Model
 
 Array = npt.NDArray[Any]
+Source = str | Path | nn.Module  # an ONNX file, or a network of torch
 
 _LAYERWISE_SAMPLES = 64  # the layer-by-layer walk holds them all at once
 
@@ -63,9 +67,33 @@ def convert(
     return report
 
 
-def load_graph(model_path: str | Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Graph:
-    """The source network as canonical IR that the engine can run. Raises ConversionError subclasses."""
-    graph = import_onnx(model_path, input_shapes)
+def load_graph(source: Source, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
+    """The source network as canonical IR that the engine can run. Raises ConversionError subclasses.
+
+    ``input_shapes`` names what an ONNX file leaves open, and every input of a module's ``forward``.
+    """
+    return _canonical(_imported(source, input_shapes))
+
+
+def load_training_graph(source: Source, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The source network as IR to be trained: batch norms and clamps are nodes of their own, gates are one.
+
+    ``run_passes`` makes of it what ``load_graph`` returns. Raises what ``load_graph`` raises, before any training.
+    """
+    graph = _imported(source, input_shapes or {})
+    _canonical(deepcopy(graph))
+    for step in TRAINING_PASSES:
+        step(graph)
+    return graph
+
+
+def _imported(source: Source, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
+    if isinstance(source, nn.Module):
+        return import_module(source, example_inputs(source, input_shapes))
+    return import_onnx(source, input_shapes)
+
+
+def _canonical(graph: Graph) -> Graph:
     run_passes(graph)
     check_supported(graph)
     return graph

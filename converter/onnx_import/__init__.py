@@ -20,7 +20,7 @@ from .hints import hint_for
 from .load import opset_of, read_model
 from .shapes import StaticGraph, make_static
 
-__all__ = ["import_onnx"]
+__all__ = ["import_model", "import_onnx"]
 
 
 def import_onnx(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
@@ -31,18 +31,24 @@ def import_onnx(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | No
     UnsupportedModelError with every node that cannot be expressed.
     """
     model = read_model(path)
+    model.graph.name = model.graph.name or Path(path).stem
+    return import_model(model, str(path), input_shapes)
+
+
+def import_model(
+    model: ModelProto, where: str, input_shapes: Mapping[str, Sequence[int]] | None = None
+) -> Graph:
+    """``import_onnx`` for a model in memory, all its tensors inside; ``where`` names it in errors."""
     problems = _unknown_operators(model)
-    _check(path, model, problems)
+    _check(where, model, problems)
     try:
         widen(model)
     except (ValueError, TypeError) as error:
-        raise ModelFileError(f"{path}: a float16 tensor is damaged: {error}") from error
+        raise ModelFileError(f"{where}: a float16 tensor is damaged: {error}") from error
     static = make_static(model, input_shapes or {}, problems)
     problems += _interface_problems(static)
     context = Context(
-        Graph(
-            model.graph.name or Path(path).stem, list(static.inputs), static.outputs, [], dict(static.shapes)
-        ),
+        Graph(model.graph.name, list(static.inputs), static.outputs, [], dict(static.shapes)),
         static.constants,
         opset_of(model),
         static.types,
@@ -68,7 +74,7 @@ def _unknown_operators(model: ModelProto) -> list[Problem]:
     return problems
 
 
-def _check(path: str | Path, model: ModelProto, problems: list[Problem]) -> None:
+def _check(where: str, model: ModelProto, problems: list[Problem]) -> None:
     """Validates the model. With operators the checker may not know, those are what the user has to hear of."""
     for value in model.graph.output:
         # Exporters leave it out, the checker insists, and inference finds it anyway.
@@ -78,7 +84,7 @@ def _check(path: str | Path, model: ModelProto, problems: list[Problem]) -> None
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         if problems:
             raise UnsupportedModelError(problems) from error
-        raise ModelFileError(f"{path}: not a valid ONNX model: {error}") from error
+        raise ModelFileError(f"{where}: not a valid ONNX model: {error}") from error
     if model.graph.sparse_initializer:
         problems.append(
             Problem(model.graph.name, "graph", "sparse_initializer", "sparse initializers are not read")

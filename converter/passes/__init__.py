@@ -15,7 +15,7 @@ from .fuse_pad import fuse_pad
 from .gates import recognize_gates
 from .movement import simplify_movement
 
-__all__ = ["PASSES", "run_passes"]
+__all__ = ["PASSES", "TRAINING_PASSES", "run_passes"]
 
 Pass = Callable[[Graph], None]
 
@@ -36,6 +36,15 @@ PASSES: tuple[Pass, ...] = (
     simplify_movement,
     remove_dead_code,
     check_canonical,
+)
+
+# Those of the passes that keep every parameter that training changes: batch norms stay.
+TRAINING_PASSES: tuple[Pass, ...] = (
+    simplify_movement,
+    recognize_gates,
+    merge_affine,
+    recognize_gates,
+    remove_dead_code,
 )
 
 
