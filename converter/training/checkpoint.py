@@ -1,0 +1,74 @@
+"""Where a training is, on disk: written whole or not at all, refused when it belongs to another training."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lacewing.converter.errors import OptionError
+from lacewing.converter.ir import Graph
+from lacewing.converter.options import ConvertOptions
+from lacewing.converter.output import write_atomically
+from lacewing.converter.training.recipe import Recipe
+
+_FILE = "training.pt"
+_FORMAT = 1
+
+
+class Checkpoints:
+    """The one checkpoint in ``folder``; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None, fingerprint: str) -> None:
+        self._path = folder / _FILE if folder is not None else None
+        self._fingerprint = fingerprint
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OptionError(f"--checkpoint {folder}: cannot be made a folder ({error})") from error
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replaces the checkpoint. Raises OutputError, and the old one stays, where there is no room."""
+        if self._path is None:
+            return
+        content = io.BytesIO()
+        torch.save({"format": _FORMAT, "fingerprint": self._fingerprint, **state}, content)
+        write_atomically(self._path, content.getvalue())
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from; None to begin. Raises OptionError for another training's or a damaged file."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            state = torch.load(self._path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+            raise OptionError(f"{self._path}: not a readable checkpoint ({error}); remove it") from error
+        if not isinstance(state, dict) or state.get("format") != _FORMAT:
+            raise OptionError(f"{self._path}: a checkpoint of another version; remove it to begin anew")
+        if state["fingerprint"] != self._fingerprint:
+            raise OptionError(
+                f"{self._path}: belongs to a training with another network, recipe or options; "
+                "remove it to begin anew, or give another --checkpoint folder"
+            )
+        return state
+
+
+def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: int) -> str:
+    """A digest of everything that the result of a training depends on and that can be compared."""
+    digest = hashlib.sha256()
+    for node in graph.nodes:
+        digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
+        for name in sorted(node.weights):
+            digest.update(node.weights[name].tobytes())
+    plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
+    chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
+    data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
+    told = (options.sparsity, options.block, options.budget, options.ranges, sorted(options.layers.items()))
+    digest.update(repr((sorted(chosen.items()), data, told, options.seed, world)).encode())
+    return digest.hexdigest()

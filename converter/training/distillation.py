@@ -1,0 +1,65 @@
+"""The float network as teacher: its answers, and what it computes on the way, on any input, labelled or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lacewing.converter.ir import Graph
+from lacewing.converter.training.network import Network
+
+_TINY = 1e-8
+
+
+class Distillation:
+    """Divergence of the answers plus SquareHead on inner values.
+
+    SquareHead ("Sparse Finetuning for Inference Acceleration of Large Language Models", arXiv 2310.06927, section 3.2):
+    the squared error of each value relative to the teacher's square, averaged over the values.
+    """
+
+    def __init__(self, teacher: Network, values: list[str], answers: float, features: float, temperature: float):
+        self._teacher, self.values = teacher.eval().requires_grad_(False), values
+        self._answers, self._features, self._temperature = answers, features, temperature
+        self.outputs = {answer_of(teacher.graph, v) for v in teacher.graph.outputs}
+
+    def wanted(self) -> list[str]:
+        """The student's values that the loss reads."""
+        return [*self.outputs, *(self.values if self._features else ())]
+
+    def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
+        """0-dimensional; student: ``wanted()`` values of the same inputs."""
+        with torch.no_grad():
+            teacher = self._teacher(inputs, self.wanted())
+        parts = [self._answers * self._divergence(teacher[v].float(), student[v].float()) for v in self.outputs]
+        if self._features and self.values:
+            errors = [squared_error(teacher[v].float(), student[v].float()) for v in self.values]
+            parts.append(self._features * torch.stack(errors).mean())
+        return torch.stack(parts).sum()
+
+    def _divergence(self, teacher: Tensor, student: Tensor) -> Tensor:
+        if teacher.dim() != 2 or teacher.shape[1] < 2:
+            return squared_error(teacher, student)
+        t = self._temperature
+        p, q = functional.log_softmax(teacher / t, dim=1), functional.log_softmax(student / t, dim=1)
+        return functional.kl_div(q, p, reduction="batchmean", log_target=True) * t * t
+
+
+def squared_error(teacher: Tensor, student: Tensor) -> Tensor:
+    """|student - teacher|^2 / |teacher|^2, over the whole batch."""
+    return (student - teacher).square().mean() / (teacher.square().mean() + _TINY)
+
+
+def answer_of(graph: Graph, output: str) -> str:
+    """The value to compare for a graph output: the logits where a softmax makes it."""
+    producer = graph.producer(output)
+    return producer.inputs[0] if producer is not None and producer.op == "softmax" else output
+
+
+def inner_values(graph: Graph) -> list[str]:
+    """What SquareHead compares: everything that a conv or gemm reads, but for the network's inputs."""
+    found = [n.inputs[0] for n in graph.nodes if n.op in ("conv", "gemm")]
+    return [v for v in dict.fromkeys(found) if v not in graph.inputs]

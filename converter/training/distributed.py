@@ -1,0 +1,68 @@
+"""Several processes that train one network, as ``torchrun`` starts them; alone, all of this does nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among the others, and the device that it computes on."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with gradients averaged over all processes."""
+        if self.world == 1:
+            return network
+        ids = [self.device.index or 0] if self.device.type == "cuda" else None
+        # Values that SquareHead does not read leave some scales without a gradient.
+        return nn.parallel.DistributedDataParallel(network, device_ids=ids, find_unused_parameters=True)
+
+    def mean(self, total: float, count: float) -> float:
+        """total / count, both summed over all processes."""
+        if self.world > 1:
+            sums = torch.tensor([total, count], dtype=torch.float64, device=self.device)
+            distributed.all_reduce(sums)
+            total, count = sums.tolist()
+        return total / count if count else 0.0
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.world > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def workers(device: str | None = None) -> Iterator[Workers]:
+    """Joins the processes that torchrun started (RANK and WORLD_SIZE); a GPU each where there are any."""
+    cuda = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Workers(0, 1, torch.device(device or ("cuda" if cuda else "cpu")))
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(chosen)
+    joined = not distributed.is_initialized()
+    if joined:
+        distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Workers(distributed.get_rank(), distributed.get_world_size(), chosen)
+    finally:
+        if joined:
+            distributed.destroy_process_group()

@@ -1,0 +1,164 @@
+"""The whole fine-tuning: choose blocks, train sparse in float, train on with the engine's integers.
+
+    raw graph --rearrange--> float stage (batch norms, masks, teacher) --passes--> canonical graph
+      --calibrate--> plan --> quantized stage (engine's arithmetic, learned scales) --> plan for ``lower``
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lacewing.converter.calibration import Dataset
+from lacewing.converter.ir import Graph
+from lacewing.converter.options import ConvertOptions
+from lacewing.converter.passes import run_passes
+from lacewing.converter.progress import Progress
+from lacewing.converter.quantization.assign import assign
+from lacewing.converter.quantization.collect import collect_statistics
+from lacewing.converter.quantization.layerwise import stack
+from lacewing.converter.quantization.plan import QuantizationPlan
+from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
+from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
+from lacewing.converter.training.data import Data, as_data
+from lacewing.converter.training.distillation import Distillation, inner_values
+from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.loop import Stage, Trainer, measure
+from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.network import Network
+from lacewing.converter.training.one_shot import prune_once
+from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.saliency import Saliency
+
+Array = npt.NDArray[Any]
+
+_SAMPLES = 64  # that blocks are chosen on before training
+
+
+@dataclass
+class FineTuned:
+    """A trained network, ready for ``lower``; ``history`` has one entry per epoch of each stage."""
+
+    graph: Graph
+    plan: QuantizationPlan
+    budgets: dict[str, LayerBudget]
+    network: QuantizedNetwork
+    history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    metric: dict[str, float] = field(default_factory=dict)  # of the recipe: "float" before, "quantized" after
+
+
+class FineTuning:
+    """One fine-tuning of ``raw``, as ``load_training_graph`` gives it, which stays as it is.
+
+    dataset: calibration samples. Raises ConversionError subclasses for what the user can mend. With a ``checkpoint``
+    folder an interrupted training goes on after its last whole epoch, to the same result.
+    """
+
+    def __init__(
+        self,
+        raw: Graph,
+        dataset: Dataset,
+        recipe: Recipe,
+        options: ConvertOptions,
+        workers: Workers,
+        progress: Progress,
+        checkpoint: Path | None = None,
+    ) -> None:
+        self._raw, self._dataset, self._options = copy.deepcopy(raw), dataset, options
+        self._recipe = replace(recipe, seed=options.seed)
+        self._workers, self._progress = workers, progress
+        name = raw.inputs[0]
+        self._data = as_data(recipe.train, name, "the recipe's train")
+        self._validation: Data | None = None
+        if recipe.validation is not None:
+            self._validation = as_data(recipe.validation, name, "the recipe's validation")
+        folder = checkpoint if checkpoint is not None else None
+        print_of = fingerprint(raw, self._recipe, options, workers.world)
+        self._checkpoints = Checkpoints(folder, print_of)
+        self._inputs = stack(dataset, raw, _SAMPLES)
+
+    def run(self) -> FineTuned:
+        """Trains to the end."""
+        torch.manual_seed(self._options.seed)
+        saved = self._checkpoints.load()
+        budgets = plan_budget(_canonical(self._raw), self._options, self._inputs, self._options.seed)
+        self._rearrange(budgets)
+        metric = self._metric_before()
+        masks = BlockMasks(self._raw, budgets)
+        float_stage = self._float_stage(masks)
+        if saved is not None:
+            float_stage.load(saved["float"])
+        self._train(float_stage, self._raw, lambda s: self._checkpoints.save({"float": s.state()}))
+        assert isinstance(float_stage.network, Network)
+        trained = _canonical(float_stage.network.cpu().to_graph())
+        stage = self._quantized_stage(trained, masks, budgets)
+        if saved is not None and "quantized" in saved:
+            stage.load(saved["quantized"])
+        before = float_stage.state()
+        self._train(
+            stage,
+            _canonical(self._raw),
+            lambda s: self._checkpoints.save({"float": before, "quantized": s.state()}),
+        )
+        assert isinstance(stage.network, QuantizedNetwork)
+        if self._validation is not None and self._recipe.metric is not None:
+            metric["quantized"] = measure(stage.network, self._validation, self._recipe, self._workers)
+        network = stage.network.cpu().eval()
+        history = {s.name: s.history for s in (float_stage, stage)}
+        return FineTuned(trained, network.to_plan(), budgets, network, history, metric)
+
+    def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> None:
+        pass
+
+    def _metric_before(self) -> dict[str, float]:
+        if self._validation is None or self._recipe.metric is None:
+            return {}
+        return {"float": measure(Network(self._raw), self._validation, self._recipe, self._workers)}
+
+    def _float_stage(self, masks: BlockMasks) -> Stage:
+        recipe, epochs = self._recipe, self._recipe.epochs - self._recipe.quantized_epochs
+        graph, saliency = self._raw, None
+        at_once = recipe.schedule == "one-shot" or not epochs
+        if masks.budgets and at_once:
+            graph = copy.deepcopy(graph)
+            masks.set(prune_once(graph, masks.budgets, self._inputs, recipe.seed, self._progress))
+        elif masks.budgets:
+            saliency = Saliency(recipe.saliency, masks.nodes())
+        return Stage("float", Network(graph), recipe, epochs, recipe.learning_rate, masks, saliency)
+
+    def _quantized_stage(
+        self, graph: Graph, masks: BlockMasks, budgets: Mapping[str, LayerBudget]
+    ) -> Stage:
+        statistics = collect_statistics(graph, self._dataset, self._options.seed, self._progress)
+        plan = assign(graph, statistics, self._options.ranges)
+        for name, layer in plan.layers.items():
+            budget = budgets[name]
+            layer.block_rows, layer.dense_reason = budget.block.rows, budget.reason
+            layer.keep = masks.quads(name)
+        recipe = self._recipe
+        network = QuantizedNetwork(graph, plan)
+        return Stage(
+            "quantized", network, recipe, recipe.quantized_epochs, recipe.quantized_learning_rate, masks
+        )
+
+    def _train(self, stage: Stage, teacher: Graph, save: Callable[[Stage], None]) -> None:
+        recipe = self._recipe
+        distillation = None
+        if recipe.answers or recipe.features:
+            values = inner_values(teacher)
+            network = Network(teacher).to(self._workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            distillation = Distillation(network, values, recipe.answers, recipe.features, recipe.temperature)
+        trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)
+        trainer.run(stage, save)
+
+
+def _canonical(graph: Graph) -> Graph:
+    return run_passes(copy.deepcopy(graph))

@@ -1,0 +1,182 @@
+"""One stage of training: epochs over the data, with masks, teacher, validation and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lacewing.converter.errors import ConversionError
+from lacewing.converter.progress import Progress
+from lacewing.converter.training.data import Data, batches, in_order, moved, steps_per_epoch
+from lacewing.converter.training.distillation import Distillation
+from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.network import Network
+from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.saliency import Saliency
+from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
+
+_GRADIENT_NORM = 5.0  # at which gradients are cut
+_SCALE_RATE = 5.0  # learning rate of the logarithms of scales, in those of weights
+
+
+class TrainingError(ConversionError):
+    """Training went wrong in a way that the user can mend: a loss that is not finite, say."""
+
+
+@dataclass
+class Stage:
+    """A network, what it is trained with, and how far it is."""
+
+    name: str  # "float" or "quantized"
+    network: Network | QuantizedNetwork
+    recipe: Recipe
+    epochs: int
+    rate: float  # peak learning rate
+    masks: BlockMasks
+    saliency: Saliency | None = None  # None: the masks stay
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)  # one per epoch
+
+    def __post_init__(self) -> None:
+        scales, weights, free = [], [], []
+        for name, parameter in self.network.named_parameters():
+            kind = scales if name == "log_scales" else (weights if parameter.dim() > 1 else free)
+            kind.append(parameter)
+        decay = self.recipe.weight_decay
+        groups = [
+            {"params": weights, "rate": 1.0, "weight_decay": decay},
+            {"params": free, "rate": 1.0, "weight_decay": 0.0},
+            {"params": scales, "rate": _SCALE_RATE, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.rate)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to go on after an epoch."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "keep": {name: torch.from_numpy(k) for name, k in self.masks.keep.items()},
+            "saliency": self.saliency.state() if self.saliency else {},
+            "history": self.history,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Goes on from ``state``."""
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.masks.set({name: k.numpy() for name, k in state["keep"].items()})
+        if self.saliency:
+            self.saliency.load(state["saliency"])
+
+
+class Trainer:
+    """What all stages share."""
+
+    def __init__(
+        self, data: Data, validation: Data | None, teacher: Distillation | None, workers: Workers, progress: Progress
+    ) -> None:
+        self._data, self._validation, self._teacher = data, validation, teacher
+        self._workers, self._progress = workers, progress
+
+    def run(self, stage: Stage, save: Callable[[Stage], None]) -> None:
+        """Trains the stage to its end; ``save`` is called after each epoch. Raises TrainingError."""
+        stage.network.to(self._workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wrapped = self._workers.wrap(stage.network)
+        schedule = SparsitySchedule(stage.recipe.schedule, stage.recipe.ramp, stage.recipe.updates)
+        while stage.epoch < stage.epochs:
+            loss = self._epoch(stage, wrapped, schedule)
+            stage.epoch += 1
+            stage.history.append({"loss": loss, "sparsity": stage.masks.sparsity(), **self._validated(stage)})
+            if self._workers.leads:
+                save(stage)
+            self._workers.wait()
+
+    def _epoch(self, stage: Stage, wrapped: torch.nn.Module, schedule: SparsitySchedule) -> float:
+        recipe, per_epoch = stage.recipe, steps_per_epoch(self._data, stage.recipe.batch_size)
+        total, choices = per_epoch * stage.epochs, schedule.steps(per_epoch * stage.epochs)
+        losses = 0.0
+        parts = batches(
+            self._data, recipe.batch_size, recipe.seed, stage.epoch, self._workers.rank, self._workers.world
+        )
+        for i, (inputs, target) in enumerate(parts):
+            step = stage.epoch * per_epoch + i
+            if stage.saliency is not None and step in choices:
+                self._choose(stage, schedule, step / total)
+            for group in stage.optimizer.param_groups:
+                group["lr"] = stage.rate * group["rate"] * learning_rate(step / total)
+            losses += self._step(stage, wrapped, inputs, target)
+            self._progress(f"{stage.name} training", (step + 1) / total)
+        return self._workers.mean(losses, per_epoch)
+
+    def _step(self, stage: Stage, wrapped: torch.nn.Module, inputs: Mapping[str, Tensor], target: Any) -> float:
+        stage.network.train()
+        loss = self._loss(stage, wrapped, moved(inputs, self._workers.device), target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} in epoch {stage.epoch + 1} of the {stage.name} stage: "
+                "lower the recipe's learning_rate, and check the data and the loss"
+            )
+        stage.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(stage.network.parameters(), _GRADIENT_NORM)
+        if stage.saliency is not None and isinstance(stage.network, Network):
+            stage.saliency.observe(stage.network)
+        stage.optimizer.step()
+        stage.masks.apply(stage.network)
+        return value
+
+    def _loss(self, stage: Stage, wrapped: torch.nn.Module, inputs: dict[str, Tensor], target: Any) -> Tensor:
+        wanted = self._teacher.wanted() if self._teacher else []
+        half = stage.recipe.precision == "bfloat16" and isinstance(stage.network, Network)
+        with torch.autocast(self._workers.device.type, torch.bfloat16, enabled=half):
+            results = wrapped(inputs, wanted)
+            distance = self._teacher.loss(inputs, results) if self._teacher else torch.zeros(())
+        if stage.recipe.loss is None:
+            return distance
+        outputs = {v: results[v].float() for v in stage.network.graph.outputs}
+        return distance.to(self._workers.device) + stage.recipe.loss(outputs, _to(target, self._workers.device))
+
+    def _choose(self, stage: Stage, schedule: SparsitySchedule, done: float) -> None:
+        assert stage.saliency is not None and isinstance(stage.network, Network)
+        left = max(0.0, 1 - done / stage.recipe.ramp) if stage.recipe.ramp else 0.0
+        scores, growth = stage.saliency.scores(stage.network), stage.saliency.growth(stage.network)
+        stage.masks.choose(scores, schedule.share(done), growth, stage.recipe.regrow * left)
+        stage.masks.apply(stage.network)
+
+    def _validated(self, stage: Stage) -> dict[str, float]:
+        if self._validation is None or stage.recipe.metric is None:
+            return {}
+        return {"metric": measure(stage.network, self._validation, stage.recipe, self._workers)}
+
+
+def measure(network: Network | QuantizedNetwork, data: Data, recipe: Recipe, workers: Workers) -> float:
+    """The mean of the recipe's metric over all of ``data``, in evaluation mode."""
+    assert recipe.metric is not None
+    network.to(workers.device).eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, target in in_order(data, recipe.batch_size):
+            results = network(moved(inputs, workers.device))
+            scores = recipe.metric(results, _to(target, workers.device))
+            total, count = total + float(scores.double().sum()), count + len(scores)
+    return total / max(count, 1)
+
+
+def _to(target: Any, device: torch.device) -> Any:
+    if isinstance(target, Tensor):
+        return target.to(device)
+    if isinstance(target, Mapping):
+        return {k: _to(v, device) for k, v in target.items()}
+    if isinstance(target, (list, tuple)):
+        return type(target)(_to(v, device) for v in target)
+    return target

@@ -1,0 +1,96 @@
+"""The IR as a trainable torch module: float32, batch norms kept, any batch size."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.converter.errors import Problem, UnsupportedModelError
+from lacewing.converter.ir import Graph, Node
+from lacewing.converter.ir_to_onnx import is_batchable
+from lacewing.converter.training.operators import OPERATORS, batch_norm, clamp
+
+_BUFFERS = ("mean", "variance")  # of a batch norm: followed, not learned
+_BATCH_NORM = "batch_norm"
+
+
+class Network(nn.Module):
+    """A graph whose weights are torch parameters, on whatever device the module is moved to.
+
+    ``forward`` takes {input name: [N, ...] f32} and gives {value: [N, ...]} of the outputs and of ``values``.
+    Raises UnsupportedModelError for a graph whose axis 0 is not the batch everywhere.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        check_trainable(graph)
+        self.graph = graph
+        for node in graph.nodes:
+            for name, array in node.weights.items():
+                tensor = torch.from_numpy(array.copy()).float()
+                if name in _BUFFERS and node.op == _BATCH_NORM:
+                    self.register_buffer(key(node, name), tensor)
+                else:
+                    self.register_parameter(key(node, name), nn.Parameter(tensor))
+        self._last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
+
+    def weight(self, node: Node, name: str = "weight") -> Tensor:
+        """A node's weight, the trained tensor itself."""
+        found = getattr(self, key(node, name))
+        assert isinstance(found, Tensor)
+        return found
+
+    def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
+        """Runs the network; values that no later node reads are freed on the way."""
+        kept = set(self.graph.outputs) | set(values)
+        known = {name: inputs[name] for name in self.graph.inputs}
+        for i, node in enumerate(self.graph.nodes):
+            known[node.output] = self._run(node, [known[v] for v in node.inputs])
+            for value in node.inputs:
+                if self._last_use[value] == i and value not in kept:
+                    known.pop(value, None)
+        return {value: known[value] for value in kept}
+
+    def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        weights = {name: self.weight(node, name) for name in node.weights}
+        if node.op == _BATCH_NORM:
+            result = batch_norm(node, weights, inputs[0], self.training)
+        else:
+            result = OPERATORS[node.op](node, weights, inputs)
+        return clamp(result, *node.attrs["clip"]) if "clip" in node.attrs else result
+
+    def to_graph(self) -> Graph:
+        """A copy of the graph with the weights as they are now."""
+        graph = copy.deepcopy(self.graph)
+        for node in graph.nodes:
+            node.weights = {
+                name: self.weight(node, name).detach().float().cpu().contiguous().numpy().copy()
+                for name in node.weights
+            }
+        return graph
+
+
+def key(node: Node, name: str) -> str:
+    """The name of a node's weight among the module's parameters, which may hold no dots."""
+    return f"{node.name}:{name}".replace(".", "|")
+
+
+def check_trainable(graph: Graph) -> None:
+    """Raises UnsupportedModelError where samples of a batch would mix or an operator has no gradient."""
+    known = {*OPERATORS, _BATCH_NORM}
+    found = [
+        Problem(n.name, n.op, "", "cannot be trained", "convert without --finetune")
+        for n in graph.nodes
+        if n.op not in known
+    ]
+    if not is_batchable(graph):
+        found.append(
+            Problem(
+                graph.name, "graph", "batch", "axis 0 is not the batch of every value", "train outside Lacewing"
+            )
+        )
+    if found:
+        raise UnsupportedModelError(found)

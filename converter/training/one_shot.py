@@ -1,0 +1,54 @@
+"""Pruning at once: second-order choice and least-squares repair, layer by layer, in the float network.
+
+Where fine-tuning begins when data are few; converter/sparsity explains the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lacewing.converter.ir import Graph
+from lacewing.converter.progress import Progress
+from lacewing.converter.quantization.layerwise import clipped, run_node
+from lacewing.converter.quantization.plan import LayerPlan
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.format.description import QUAD
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+def prune_once(
+    graph: Graph,
+    budgets: Mapping[str, LayerBudget],
+    inputs: Mapping[str, Array],
+    seed: int,
+    progress: Progress,
+) -> dict[str, Mask]:
+    """Prunes and repairs the weights of ``graph`` in place; {layer: [rows][blocks] kept}.
+
+    inputs: name -> [N, ...] f32, unlabelled samples.
+    """
+    generator = np.random.default_rng(seed)
+    reference, current = dict(inputs), dict(inputs)
+    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
+    kept: dict[str, Mask] = {}
+    for i, node in enumerate(graph.nodes):
+        reference[node.output] = clipped(node, run_node(graph, node, reference))
+        budget = budgets.get(node.name)
+        if budget is not None and budget.share:
+            layer = LayerPlan.of(node)
+            prune_layer(node, layer, budget, current[node.inputs[0]], reference[node.inputs[0]], generator)
+            node.weights["weight"] = layer.weight
+            assert layer.keep is not None
+            kept[node.name] = layer.keep[:, :: budget.block.columns // QUAD]
+        current[node.output] = clipped(node, run_node(graph, node, current))
+        for value in {v for v in node.inputs if last_use[v] == i}:
+            del reference[value], current[value]
+        progress("pruning", (i + 1) / len(graph.nodes))
+    return kept

@@ -1,0 +1,93 @@
+"""What a recipe file says: data, loss, metric, and how long to train. docs/training.md has an example."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lacewing.converter.errors import OptionError
+from lacewing.converter.training.saliency import SALIENCIES
+from lacewing.converter.training.schedule import SCHEDULES
+
+Outputs = dict[str, Tensor]
+Loss = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> scalar
+Metric = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> [N], one number per sample; larger is better
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fine-tune. Raises OptionError for a bad value.
+
+    train, validation: map-style torch Datasets of (input, target), or objects with ``__len__`` and
+    ``batch(indices, generator)``. Without ``loss`` the float network alone teaches, and no target is needed.
+    ``epochs`` counts both stages; the last ``quantized_epochs`` compute with the engine's integers.
+    """
+
+    train: Any
+    validation: Any = None
+    loss: Loss | None = None
+    metric: Metric | None = None
+    epochs: int = 8
+    quantized_epochs: int = 2
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    quantized_learning_rate: float = 2e-4
+    weight_decay: float = 1e-4
+    answers: float = 1.0  # weight of the distance to the teacher's outputs
+    features: float = 1.0  # weight of SquareHead
+    temperature: float = 2.0
+    saliency: str = "second"
+    schedule: str = "cubic"
+    ramp: float = 0.5  # of the float stage, in which blocks go
+    updates: int = 16  # choices of blocks in that time
+    regrow: float = 0.1  # of the kept blocks that each choice may bring back
+    rearrange: bool = True
+    precision: str = "float32"  # of the float stage; the quantized one is float32
+    augment: bool = True  # images without a recipe
+    seed: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        _one_of("saliency", self.saliency, SALIENCIES)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("precision", self.precision, PRECISIONS)
+        if not 0 <= self.quantized_epochs <= self.epochs or self.epochs < 1:
+            raise OptionError(
+                f"recipe: epochs {self.epochs} must be at least 1 and hold the {self.quantized_epochs} quantized ones"
+            )
+        for name in ("batch_size", "updates", "learning_rate", "quantized_learning_rate", "temperature"):
+            if not getattr(self, name) > 0:
+                raise OptionError(f"recipe: {name} must be above 0, not {getattr(self, name)}")
+        for name in ("ramp", "regrow"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"recipe: {name} is a share from 0 to 1, not {getattr(self, name)}")
+        if self.loss is None and not (self.answers or self.features):
+            raise OptionError("recipe: nothing to learn from: give a loss, or weigh answers or features")
+        if self.metric is not None and self.validation is None:
+            raise OptionError("recipe: a metric needs validation data")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Runs the file and calls its ``recipe()``. Raises OptionError with what is wrong in it."""
+    if not path.is_file():
+        raise OptionError(f"--finetune {path}: no such file")
+    try:
+        function = runpy.run_path(str(path)).get("recipe")
+        found = function() if callable(function) else None
+    except OptionError:
+        raise
+    except Exception as error:
+        raise OptionError(f"{path}: the recipe failed with {type(error).__name__}: {error}") from error
+    if not isinstance(found, Recipe):
+        raise OptionError(f"{path}: a recipe defines `def recipe() -> Recipe:` (lacewing.converter.training)")
+    return found
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(f"recipe: {name} is one of {', '.join(allowed)}, not {value!r}")
