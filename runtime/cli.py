@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 import lacewing
-from lacewing.commands import GROUP, Command, bench, doctor, inspect, selftest, trace, verify
+from lacewing.commands import GROUP, Command, bench, doctor, inspect, profile, selftest, trace, verify
 from lacewing.errors import LacewingError, MissingDependencyError
 from lacewing.exit_codes import ExitCode
 
@@ -20,6 +20,7 @@ BUILT_IN: tuple[Command, ...] = (
     verify.COMMAND,
     bench.COMMAND,
     trace.COMMAND,
+    profile.COMMAND,
     doctor.COMMAND,
     selftest.COMMAND,
 )

@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model and the other forms to write."""
     parser.add_argument("model", type=Path, help=".lace file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument(
+        "--profile",
+        metavar="NAME|FILE.toml",
+        help="device whose times are predicted (default: the file's, or this machine's)",
+    )
     if entry_points(group=EXPORTERS, name="onnx"):
         parser.add_argument("--onnx", type=Path, metavar="FILE", help="write an ONNX QDQ twin")
     else:
@@ -30,10 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the table or the JSON, writes what was asked for."""
     import lacewing
+    from lacewing.profiles.profile import for_file, load
 
     export = _exporter() if args.onnx else None
     with lacewing.Session(args.model, threads=1) as session:
-        report = {"model": str(args.model)} | summary(session)
+        profile = load(args.profile) if args.profile else for_file(session.metadata)
+        report = {"model": str(args.model)} | summary(session, profile)
         file = bytes(session.file_view())
     if args.html:
         write_text(args.html, page(args.model.name, report))
@@ -57,12 +64,26 @@ def _exporter() -> Any:
 
 
 def _text(report: dict[str, Any]) -> str:
-    header = ("layer", "kind", "input", "output", "block", "kept", "MACs", "kept MACs", "bytes", "kernel")
+    header = (
+        "layer",
+        "kind",
+        "input",
+        "output",
+        "block",
+        "kept",
+        "MACs",
+        "kept MACs",
+        "bytes",
+        "us",
+        "kernel",
+    )
     rows = [_cells(layer) for layer in report["layers"]]
     memory = f"{size(report['memory_bytes'])} (activations {size(report['arena_bytes'])})"
     macs = f"{report['kept_macs']:,} of {report['macs']:,} MACs kept"
+    time = f"{report['predicted_ms']:.3f} ms predicted, {printable(report['profile'])}, one thread"
     facts = [
         f"{report['model']}: {size(report['file_bytes'])}, work memory {memory}, {macs}",
+        time,
         *(_tensor("input", t) for t in report["inputs"]),
         *(_tensor("output", t) for t in report["outputs"]),
         f"float layers: {', '.join(map(printable, report['float_layers'])) or 'none'}; bit-exact: yes",
@@ -88,6 +109,7 @@ def _cells(layer: dict[str, Any]) -> list[str]:
         f"{layer['macs']:,}" if layer["macs"] else "",
         f"{layer['kept_macs']:,}" if layer["macs"] else "",
         str(layer["weight_bytes"] or ""),
+        f"{layer['predicted_us']:.1f}",
         layer["kernel"],
     ]
 

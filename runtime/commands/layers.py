@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lacewing.format import Model, Op
 from lacewing.format.description import ENCODINGS
+from lacewing.profiles.profile import Profile
+from lacewing.profiles.work import kept_in_pairs
 
 if TYPE_CHECKING:
     from lacewing.session import Session
@@ -28,10 +30,11 @@ class LayerRow:
     kept_macs: int
     weight_bytes: int
     kernel: str
+    predicted_us: float | None  # by a device profile
 
 
-def layer_rows(session: Session) -> list[LayerRow]:
-    """The layers of an open session in the order in which they run."""
+def layer_rows(session: Session, profile: Profile | None = None) -> list[LayerRow]:
+    """The layers of an open session in the order in which they run; without a profile no times are predicted."""
     model = session.records()
     return [
         LayerRow(
@@ -46,14 +49,15 @@ def layer_rows(session: Session) -> list[LayerRow]:
             kept_macs=layer.kept_macs,
             weight_bytes=layer.weight_bytes,
             kernel=layer.kernel,
+            predicted_us=None if profile is None else profile.op(model, op) / 1e3,
         )
         for layer, op in zip(session.layers, model.ops, strict=True)
     ]
 
 
-def summary(session: Session) -> dict[str, Any]:
-    """Everything about a model, JSON-able."""
-    rows = layer_rows(session)
+def summary(session: Session, profile: Profile) -> dict[str, Any]:
+    """Everything about a model, JSON-able; times as ``profile`` predicts them, of one thread."""
+    rows = layer_rows(session, profile)
     macs, kept = sum(row.macs for row in rows), sum(row.kept_macs for row in rows)
     return {
         "inputs": [asdict(tensor) for tensor in session.inputs],
@@ -63,6 +67,8 @@ def summary(session: Session) -> dict[str, Any]:
         "arena_bytes": session.arena_bytes,
         "macs": macs,
         "kept_macs": kept,
+        "profile": profile.name,
+        "predicted_ms": sum(row.predicted_us or 0.0 for row in rows) / 1e3,
         "sparsity": 1 - kept / macs if macs else 0.0,
         "float_layers": [row.name for row in rows if row.kind == "softmax"],
         "metadata": session.metadata,
@@ -78,9 +84,7 @@ def _block(model: Model, op: Op) -> str | None:
     rows = int(op.attributes["block_rows"])
     if op.attributes["encoding"] == ENCODINGS["dense"]:
         return f"{rows}x4"
-    mask = op.data["mask"]  # [rows][ceil(K4/8)] u8
-    paired = not ((mask ^ (mask >> 1)) & 0x55).any()
-    return f"{rows}x{8 if paired else 4}"
+    return f"{rows}x{8 if kept_in_pairs(op) else 4}"
 
 
 def _sparsity(model: Model, op: Op) -> float | None:

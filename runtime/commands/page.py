@@ -15,7 +15,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em}dt{font-weigh
 .bar{display:inline-block;height:.8em;background:#2a7;vertical-align:middle}.holes{background:#ddd}
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}td,th{border-color:#444}.holes{background:#555}}
 """
-_HEADER = ("layer", "kind", "input", "output", "block", "kept", "MACs", "kept MACs", "bytes", "kernel")
+_HEADER = ("layer", "kind", "input", "output", "block", "kept", "MACs", "kept MACs", "bytes", "us", "kernel")
 
 
 def page(name: str, report: dict[str, Any]) -> str:
@@ -25,6 +25,7 @@ def page(name: str, report: dict[str, Any]) -> str:
         "SHA-256": report["sha256"],
         "work memory": size(report["memory_bytes"]),
         "multiply-accumulates": f"{report['kept_macs']:,} of {report['macs']:,} ({report['sparsity']:.1%} dropped)",
+        "predicted time": f"{report['predicted_ms']:.3f} ms, {report['profile']}, one thread",
         "inputs": _tensors(report["inputs"]),
         "outputs": _tensors(report["outputs"]),
         "float layers": ", ".join(report["float_layers"]) or "none",
@@ -51,6 +52,7 @@ def _row(layer: dict[str, Any]) -> str:
         f"{layer['macs']:,}" if layer["macs"] else "",
         f"{layer['kept_macs']:,}" if layer["macs"] else "",
         size(layer["weight_bytes"]) if layer["weight_bytes"] else "",
+        f"{layer['predicted_us']:.1f}",
         escape(layer["kernel"]),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
