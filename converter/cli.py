@@ -14,14 +14,16 @@ from lacewing.commands import Command
 from lacewing.commands.output import print_json, size, table
 from lacewing.converter.calibration import Dataset, Preprocessing, open_dataset
 from lacewing.converter.compare import Comparison, compare
-from lacewing.converter.convert import convert, load_graph
+from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
 from lacewing.converter.flags import (
     add_preprocessing,
+    add_training,
     input_shapes,
     layer_choices,
     preprocessing,
     reproduction,
+    training,
 )
 from lacewing.converter.ir import Graph
 from lacewing.converter.labels import read_labels
@@ -31,6 +33,7 @@ from lacewing.converter.progress_bar import progress_bar
 from lacewing.converter.quantization.ranges import RANGES
 from lacewing.converter.report import ConversionReport
 from lacewing.converter.report_page import report_page
+from lacewing.converter.source import load_graph
 from lacewing.exit_codes import ExitCode
 
 _NOISE_SAMPLES = 8  # of `compare` without data
@@ -65,7 +68,8 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=BLOCK:SPARSITY",
         help="for one layer; repeatable",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the sampling of calibration data")
+    add_training(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of sampling and training")
     parser.add_argument("--report", type=Path, metavar="OUT.html", help="writes a page about the conversion")
     parser.add_argument("--quiet", action="store_true", help="prints nothing but errors")
 
@@ -83,6 +87,7 @@ def run_convert(args: argparse.Namespace) -> int:
         budget=args.budget,
         layers=layer_choices(args.layer),
         seed=args.seed,
+        **training(args),
     )
     if args.report is not None:
         check_writable(args.report)
@@ -172,12 +177,28 @@ def _report_text(report: ConversionReport) -> str:
     ]
     header = ["layer", "kind", "output", "block", "sparsity", "bytes", "SQNR dB", "dense because"]
     lines = [table(header, rows, left=2), ""]
-    lines += [f"warning: {w}" for w in report.warnings]
+    lines += _training_lines(report) + [f"warning: {w}" for w in report.warnings]
     lines.append(
         f"{report.output}: {size(report.output_bytes)} (from {size(report.source_bytes)}), "
         f"sparsity {report.sparsity:.1%}, {report.seconds:.1f} s"
     )
     return "\n".join(lines)
+
+
+def _training_lines(report: ConversionReport) -> list[str]:
+    lines = [
+        f"sparsity {a.sparsity:.0%}: {a.drop:.2f} points lost on {report.judged_by} held-out samples"
+        for a in report.attempts
+    ]
+    tuning = report.tuning
+    if tuning is not None:
+        lines.append(f"fine-tuned for {tuning.epochs} epochs on {tuning.samples} samples")
+        if tuning.drop is not None and not report.attempts:
+            lines.append(
+                f"held-out metric: float {tuning.metric['float']:.4f}, now {tuning.metric['quantized']:.4f} "
+                f"({tuning.held_out} samples)"
+            )
+    return lines
 
 
 def _comparison_text(result: Comparison, noise: bool) -> str:

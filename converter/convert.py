@@ -3,106 +3,114 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 import lacewing
 from lacewing.converter.calibration import Dataset, open_dataset
+from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.builder import printable
-from lacewing.converter.lowering.lower import check_supported, lower
-from lacewing.converter.onnx_import import import_onnx
+from lacewing.converter.lowering.lower import lower
+from lacewing.converter.made import Made
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import check_writable, write_atomically
-from lacewing.converter.passes import TRAINING_PASSES, run_passes
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.equalize import equalize
 from lacewing.converter.quantization.layerwise import stack, walk
-from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
+from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
-from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
+from lacewing.converter.search import engine_metric, sparsest
+from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
+from lacewing.converter.sparsity.budget import plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
-from lacewing.converter.torch_import import example_inputs, import_module
-from lacewing.format.model import Model
+from lacewing.converter.training.pipeline import fine_tune, prepared
+from lacewing.converter.training.unlabelled import held_out, split
 
 Array = npt.NDArray[Any]
-Source = str | Path | nn.Module  # an ONNX file, or a network of torch
 
 _LAYERWISE_SAMPLES = 64  # the layer-by-layer walk holds them all at once
 
 
 def convert(
-    model_path: str | Path, output: str | Path, options: ConvertOptions, progress: Progress = silent
+    source: Source, output: str | Path, options: ConvertOptions, progress: Progress = silent
 ) -> ConversionReport:
-    """Converts the ONNX file to the ``.lace`` file ``output``; the file appears only when all went well.
+    """Converts an ONNX file or a torch module to the ``.lace`` file ``output``; it appears only when all went well.
 
-    progress is called with (stage, share done). Raises ConversionError subclasses for what the user can mend.
+    progress is called with (stage, share done). Where several processes fine-tune, the first one writes the file.
+    Raises ConversionError subclasses for what the user can mend.
     """
     started = time.monotonic()
     target = Path(output)
     check_writable(target)
-    graph = load_graph(model_path, options.input_shapes)
-    dataset = open_dataset(
-        options.calibration,
-        {v: graph.shapes[v] for v in graph.inputs},
-        options.calibration_count,
-        options.preprocessing,
-    )
-    model, plan, budgets, sqnr = quantize_graph(graph, dataset, options, progress)
-    model.metadata = {**_metadata(graph, dataset, options, plan), **options.metadata}
-    content = model.to_bytes()
+    options = replace(options, input_shapes=known_shapes(source, options))
+    made = _make(source, options, progress)
+    options = replace(options, sparsity=made.sparsity)
+    made.model.metadata = {**_metadata(made, options), **options.metadata}
+    content = made.model.to_bytes()
     lacewing.verify(content)
-    write_atomically(target, content)
-    report = make_report(graph, model, plan, budgets, sqnr, options)
-    report.set_files(Path(model_path), target, time.monotonic() - started)
+    report = make_report(made, options)
+    if made.tuning is None or made.tuning.leads:
+        write_atomically(target, content)
+        report.set_files(*source_size(source), target, time.monotonic() - started)
     return report
 
 
-def load_graph(source: Source, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
-    """The source network as canonical IR that the engine can run. Raises ConversionError subclasses.
+def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
+    if not options.finetune:
+        return _post_training(source, options, progress)
+    raw = load_training_graph(source, options.input_shapes)
+    if options.max_drop is None:
+        return fine_tune(raw, options, progress)
+    _, recipe = prepared(raw, options)
+    if recipe.metric is None:
+        raise OptionError(
+            "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
+        )
 
-    ``input_shapes`` names what an ONNX file leaves open, and every input of a module's ``forward``.
-    """
-    return _canonical(_imported(source, input_shapes))
+    def drop(made: Made) -> float:
+        assert made.tuning is not None and made.tuning.drop is not None
+        return made.tuning.drop
 
+    def make(sparsity: float) -> Made:
+        folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
+        return fine_tune(raw, replace(options, sparsity=sparsity, checkpoint=folder), progress)
 
-def load_training_graph(source: Source, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
-    """The source network as IR to be trained: batch norms and clamps are nodes of their own, gates are one.
-
-    ``run_passes`` makes of it what ``load_graph`` returns. Raises what ``load_graph`` raises, before any training.
-    """
-    graph = _imported(source, input_shapes or {})
-    _canonical(deepcopy(graph))
-    for step in TRAINING_PASSES:
-        step(graph)
-    return graph
-
-
-def _imported(source: Source, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
-    if isinstance(source, nn.Module):
-        return import_module(source, example_inputs(source, input_shapes))
-    return import_onnx(source, input_shapes)
+    return sparsest(make, drop, options.max_drop, len(recipe.validation))
 
 
-def _canonical(graph: Graph) -> Graph:
-    run_passes(graph)
-    check_supported(graph)
-    return graph
+def _post_training(source: Source, options: ConvertOptions, progress: Progress) -> Made:
+    graph = load_graph(source, options.input_shapes)
+    shapes = {v: graph.shapes[v] for v in graph.inputs}
+    if options.max_drop is None:
+        dataset = open_dataset(options.calibration, shapes, options.calibration_count, options.preprocessing)
+        return quantize_graph(graph, dataset, options, progress)
+    everything = open_dataset(options.calibration, shapes, None, options.preprocessing)
+    judge = held_out(graph, everything, "--max-drop")
+    dataset = split(everything)[0].spread(options.calibration_count)
+    before = judge.float_metric()
+
+    def make(sparsity: float) -> Made:
+        return quantize_graph(deepcopy(graph), dataset, replace(options, sparsity=sparsity), progress)
+
+    def drop(made: Made) -> float:
+        return 100 * (before - engine_metric(made, judge.data, judge.metric))
+
+    return sparsest(make, drop, options.max_drop, len(judge.data))
 
 
 def quantize_graph(
     graph: Graph, dataset: Dataset, options: ConvertOptions, progress: Progress = silent
-) -> tuple[Model, QuantizationPlan, dict[str, LayerBudget], dict[str, float]]:
-    """(model without metadata, plan, pruning budget and SQNR in dB per node and value) of a float graph."""
+) -> Made:
+    """A float graph, which is rewritten on the way, pruned and quantized on calibration samples alone."""
     statistics = collect_statistics(graph, dataset, options.seed, progress)
     if options.equalize and equalize(graph, statistics):
         statistics = collect_statistics(graph, dataset, options.seed, progress)
@@ -116,19 +124,20 @@ def quantize_graph(
         prune_layer(node, layer, budgets[node.name], current, reference, generator)
 
     sqnr = walk(graph, plan, inputs, change, progress)
-    return lower(graph, plan), plan, budgets, sqnr
+    return Made(graph, lower(graph, plan), plan, budgets, sqnr, dataset, sparsity=options.sparsity)
 
 
-def _metadata(
-    graph: Graph, dataset: Dataset, options: ConvertOptions, plan: QuantizationPlan
-) -> dict[str, Any]:
+def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
+    dataset, plan = made.calibration, made.plan
     metadata: dict[str, Any] = {
         "converter": f"lacewing {lacewing.__version__}",
-        "model": graph.name,
+        "model": made.graph.name,
         "calibration": {"samples": len(dataset), "ranges": options.ranges, "seed": options.seed},
     }
     if options.sparsity:
         metadata["sparsity"] = {"share": options.sparsity, "block": options.block, "budget": options.budget}
+    if made.tuning is not None:
+        metadata["fine_tuning"] = {"epochs": made.tuning.epochs, "samples": made.tuning.samples}
     if plan.repeats:
         metadata["repeated_channels"] = {printable(v): pairs for v, pairs in plan.repeats.items()}
     if dataset.preprocessing is not None:

@@ -7,11 +7,13 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lacewing.converter.calibration import Preprocessing
 from lacewing.converter.errors import OptionError
 from lacewing.converter.options import LayerChoice
+from lacewing.converter.training.recipe import Recipe, load_recipe
 
 
 def add_preprocessing(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +24,39 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resize", type=int, help="short side before the centre crop (default: crop / 0.875)"
     )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """--finetune and what belongs to it."""
+    parser.add_argument(
+        "--finetune",
+        nargs="?",
+        const="",
+        metavar="RECIPE.py",
+        help="train with sparsity and int8; without a recipe: distillation on the calibration data",
+    )
+    parser.add_argument("--epochs", type=int, help="of fine-tuning (default: the recipe's)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="keeps the training, and goes on from it"
+    )
+    parser.add_argument(
+        "--device", help="of fine-tuning: cpu, cuda, cuda:1 (default: a GPU where there is one)"
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="finds the sparsity that loses no more on held-out samples",
+    )
+
+
+def training(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ConvertOptions that ``add_training`` stands for. Raises OptionError."""
+    recipe: Recipe | bool = args.finetune is not None
+    if args.finetune:
+        recipe = load_recipe(Path(args.finetune))
+    given = {k: getattr(args, k) for k in ("epochs", "checkpoint", "device", "max_drop")}
+    return {"finetune": recipe, **given}
 
 
 def preprocessing(args: argparse.Namespace, default: Preprocessing) -> Preprocessing:

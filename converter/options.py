@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lacewing.converter.calibration import Preprocessing
 from lacewing.converter.errors import OptionError
 from lacewing.converter.quantization.ranges import RANGES
+from lacewing.converter.training.recipe import Recipe
 from lacewing.format.description import BLOCK_ROWS
 
 Samples = Iterable[Mapping[str, npt.NDArray[np.float32]]]
@@ -48,6 +49,11 @@ class ConvertOptions:
     block: str = "auto"
     budget: str = "global"
     layers: dict[str, LayerChoice] = field(default_factory=dict)  # node name -> choice
+    finetune: Recipe | bool = False  # True: distillation on the calibration data
+    epochs: int | None = None  # of fine-tuning; None: the recipe's, or as many as the network's size allows
+    checkpoint: Path | None = None  # folder
+    device: str | None = None  # of fine-tuning, as torch names it; None: a GPU where there is one
+    max_drop: float | None = None  # points; the sparsity is then searched for
     seed: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)  # added to the file's own
 
@@ -59,8 +65,22 @@ class ConvertOptions:
         for name, choice in self.layers.items():
             _one_of(f"--layer {name}", choice.block, BLOCKS)
             _share(f"--layer {name}", choice.sparsity)
+        self._check_training()
         if self.calibration_count < 1:
             raise OptionError(f"--calib-count must be at least 1, not {self.calibration_count}")
+
+    def _check_training(self) -> None:
+        if not self.finetune:
+            for name in ("epochs", "checkpoint", "device"):
+                if getattr(self, name) is not None:
+                    raise OptionError(f"--{name} belongs to --finetune")
+        if self.epochs is not None and self.epochs < 1:
+            raise OptionError(f"--epochs must be at least 1, not {self.epochs}")
+        if self.max_drop is not None:
+            if not 0 <= self.max_drop < 100:
+                raise OptionError(f"--max-drop is in points, from 0 to below 100, not {self.max_drop}")
+            if self.sparsity or self.layers:
+                raise OptionError("--max-drop finds the sparsity: leave out --sparsity and --layer")
 
 
 def _one_of(flag: str, value: str, allowed: tuple[str, ...]) -> None:

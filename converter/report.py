@@ -14,12 +14,14 @@ import onnxruntime
 
 import lacewing
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.made import Attempt, Made, Tuning
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
+from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity.budget import LayerBudget
-from lacewing.format.model import Model, Op
+from lacewing.format.model import Op
 
 _LOW_SQNR_DB = 12.0
+_MUCH_LOST = 2.0  # points on held-out samples
 _COMPACT_SHARE = 0.3  # sparsity above which a network that leans on depthwise layers needs fine-tuning
 
 
@@ -55,29 +57,26 @@ class ConversionReport:
     seconds: float = 0.0
     command: str = ""
     output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
+    tuning: Tuning | None = None
+    attempts: list[Attempt] = field(default_factory=list)  # of --max-drop
+    judged_by: int = 0  # held-out samples behind their drops
 
-    def set_files(self, source: Path, output: Path, seconds: float) -> None:
+    def set_files(self, source: str, source_bytes: int, output: Path, seconds: float) -> None:
         """Adds what is known once the file is written."""
-        self.source, self.output, self.seconds = str(source), str(output), round(seconds, 2)
-        self.source_bytes, self.output_bytes = source.stat().st_size, output.stat().st_size
+        self.source, self.output, self.seconds = source, str(output), round(seconds, 2)
+        self.source_bytes, self.output_bytes = source_bytes, output.stat().st_size
 
     def as_json(self) -> dict[str, Any]:
         """Only dicts, lists, strings, numbers and None."""
         return asdict(self)
 
 
-def make_report(
-    graph: Graph,
-    model: Model,
-    plan: QuantizationPlan,
-    budgets: dict[str, LayerBudget],
-    sqnr: dict[str, float],
-    options: ConvertOptions,
-) -> ConversionReport:
-    """The report of a lowered network, files not yet known."""
-    ops = {op.name: op for op in model.ops if op.kind in ("conv", "depthwise")}
+def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
+    """The report of a lowered network, files not yet known. ``options.sparsity`` is what was asked for or found."""
+    graph = made.graph
+    ops = {op.name: op for op in made.model.ops if op.kind in ("conv", "depthwise")}
     layers = [
-        _layer(graph, node, ops[node.name], plan.layers[node.name], budgets[node.name], sqnr)
+        _layer(graph, node, ops[node.name], made.plan.layers[node.name], made.budgets[node.name], made.sqnr)
         for node in graph.nodes
         if node.op in ("conv", "gemm") and node.name in ops
     ]
@@ -85,10 +84,13 @@ def make_report(
     gone = sum(math.prod(layer.weight_shape) * layer.sparsity for layer in layers)
     return ConversionReport(
         layers,
-        _warnings(layers, options),
+        _warnings(layers, options, made.tuning),
         _versions(),
         round(gone / max(weights, 1), 4),
-        output_sqnr_db={v: _finite(sqnr[v]) for v in graph.outputs},
+        output_sqnr_db={v: _finite(made.sqnr[v]) for v in graph.outputs},
+        tuning=made.tuning,
+        attempts=made.attempts,
+        judged_by=made.judged_by,
     )
 
 
@@ -118,17 +120,24 @@ def _finite(value: float) -> float | None:
     return round(value, 2) if math.isfinite(value) else None
 
 
-def _warnings(layers: list[LayerReport], options: ConvertOptions) -> list[str]:
+def _warnings(layers: list[LayerReport], options: ConvertOptions, tuning: Tuning | None) -> list[str]:
     found = []
     weak = [la for la in layers if la.sqnr_db is not None and la.sqnr_db < _LOW_SQNR_DB]
     if weak:
         names = ", ".join(f"{la.name} ({la.sqnr_db:.1f} dB)" for la in weak[:5])
         more = f" and {len(weak) - 5} more" if len(weak) > 5 else ""
         found.append(f"noisy layers, below {_LOW_SQNR_DB:.0f} dB: {names}{more}; compare with labelled data")
-    if options.sparsity >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
+    if tuning is not None and tuning.drop is not None and tuning.drop > _MUCH_LOST:
+        judge = "by the recipe's metric" if tuning.labelled else "by the float network's own probabilities"
+        found.append(
+            f"{tuning.drop:.1f} points lost on {tuning.held_out} held-out samples ({judge}): {tuning.samples} samples and "
+            f"{tuning.epochs} epochs do not repair {options.sparsity:.0%} sparsity; give more data or epochs, "
+            "or let --max-drop find what they can repair"
+        )
+    if tuning is None and options.sparsity >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
         found.append(
             f"{options.sparsity:.0%} one-shot sparsity on a compact network costs accuracy: "
-            "measure with `lacewing compare`, and fine-tune or ask for less"
+            "measure with `lacewing compare`, and --finetune or ask for less"
         )
     return found
 

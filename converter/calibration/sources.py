@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,15 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(i) for i in range(len(self)))
+
+    def subset(self, indices: list[int]) -> Dataset:
+        """Some of the samples."""
+        names = [self.names[i] for i in indices]
+        return Dataset(names, lambda i: self.load(indices[i]), self.preprocessing, self.root)
+
+    def spread(self, count: int) -> Dataset:
+        """``count`` evenly spread samples."""
+        return self.subset(spread(len(self), count))
 
 
 def open_dataset(
@@ -121,14 +130,20 @@ def _from_folder(path: Path, shapes: Shapes, count: int | None, preprocessing: P
     return Dataset([str(f.relative_to(path)) for f in chosen], load, preprocessing, path)
 
 
-def _from_arrays(path: Path, shapes: Shapes, count: int | None) -> Dataset:
+def load_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
+    """The arrays of a .npz or .npy by input name; the only one is that of the only input. Raises CalibrationError."""
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = {k: loaded[k] for k in loaded.files} if path.suffix == ".npz" else {"": loaded}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise CalibrationError(f"{path}: not a readable numpy file without pickles ({error})") from error
-    if len(arrays) == 1 and len(shapes) == 1:
-        arrays = {next(iter(shapes)): next(iter(arrays.values()))}
+    if len(arrays) == 1 and len(names) == 1:
+        return {next(iter(names)): next(iter(arrays.values()))}
+    return arrays
+
+
+def _from_arrays(path: Path, shapes: Shapes, count: int | None) -> Dataset:
+    arrays = load_arrays(path, shapes)
     if set(arrays) != set(shapes):
         raise CalibrationError(f"{path}: holds arrays {sorted(arrays)}, the network wants {sorted(shapes)}")
     lengths = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}

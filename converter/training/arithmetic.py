@@ -167,9 +167,7 @@ class Exact(Arithmetic):
         return (self.plan.values[node.inputs[0]].scale / (counts.double() * target)).float()
 
     def quantize(self, value: str, real: Tensor) -> Tensor:
-        inverse = torch.tensor(
-            1.0 / self.plan.values[value].scale, dtype=torch.float32, device=self._device
-        )
+        inverse = torch.tensor(1.0 / self.plan.values[value].scale, dtype=torch.float32, device=self._device)
         return _saturated(real * inverse, self.zero_point(value))
 
     def layer(self, node: Node) -> Layer:
@@ -179,7 +177,10 @@ class Exact(Arithmetic):
             sums = weight.reshape(len(weight), -1).astype(np.int64).sum(axis=1)
             # The file's bias holds the zero point, which here has left the levels already.
             bare = bias.astype(np.int64) + zero_point * sums
-            wide = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max()) * ACTIVATION_MAX
+            wide = (
+                int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
+                * ACTIVATION_MAX
+            )
             small = wide + int(np.abs(bare).max()) < _FLOAT32_EXACT and self._device.type == "cpu"
             kind = torch.float32 if small else torch.float64
             self._layers[node.name] = Layer(
@@ -199,7 +200,9 @@ class Exact(Arithmetic):
         return self._looked_up(tables_of(node, q[node.inputs[0]], q[node.output]), levels)
 
     def rescale(self, levels: Tensor, source: str, target: str) -> Tensor:
-        return self._looked_up(rescale_table(self.plan.values[source], self.plan.values[target])[None], levels)
+        return self._looked_up(
+            rescale_table(self.plan.values[source], self.plan.values[target])[None], levels
+        )
 
     def softmax(self, node: Node, real: Tensor) -> Tensor:
         axis = int(node.attrs["axis"])
@@ -222,4 +225,3 @@ def weight_steps(weight: Tensor, bias: Tensor, source: Tensor) -> Tensor:
 def _saturated(levels: Tensor, zero_point: int) -> Tensor:
     whole = rounded(torch.clamp(levels, -_FAR, _FAR)) + zero_point
     return torch.clamp(whole, 0, ACTIVATION_MAX)
-

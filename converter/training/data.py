@@ -72,7 +72,9 @@ def _augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     y = torch.randint(0, 2 * dy + 1, (count,), generator=generator)
     x = torch.randint(0, 2 * dx + 1, (count,), generator=generator)
     mirror = torch.rand(count, generator=generator) < 0.5
-    moved = [p[:, a : a + height, b : b + width] for p, a, b in zip(padded, y.tolist(), x.tolist(), strict=True)]
+    moved = [
+        p[:, a : a + height, b : b + width] for p, a, b in zip(padded, y.tolist(), x.tolist(), strict=True)
+    ]
     return torch.stack([m.flip(-1) if f else m for m, f in zip(moved, mirror.tolist(), strict=True)])
 
 
@@ -89,9 +91,7 @@ def as_data(source: Any, input_name: str, where: str) -> Data:
     )
 
 
-def batches(
-    data: Data, size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
-) -> Iterator[Batch]:
+def batches(data: Data, size: int, seed: int, epoch: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
     """The batches of one epoch, shuffled by seed and epoch; of each, the part of process ``rank`` of ``world``.
 
     What is left over at the end of the epoch makes no batch of its own, unless it is all there is.
@@ -99,7 +99,9 @@ def batches(
     order = np.random.default_rng((seed, epoch)).permutation(len(data))
     for step in range(steps_per_epoch(data, size)):
         indices = order[step * size : (step + 1) * size][rank::world]
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch, step, rank)).generate_state(1)[0]))
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence((seed, epoch, step, rank)).generate_state(1)[0])
+        )
         yield data.batch([int(i) for i in indices], generator)
 
 

@@ -21,7 +21,9 @@ class Distillation:
     the squared error of each value relative to the teacher's square, averaged over the values.
     """
 
-    def __init__(self, teacher: Network, values: list[str], answers: float, features: float, temperature: float):
+    def __init__(
+        self, teacher: Network, values: list[str], answers: float, features: float, temperature: float
+    ):
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
         self._answers, self._features, self._temperature = answers, features, temperature
         self.outputs = {answer_of(teacher.graph, v) for v in teacher.graph.outputs}
@@ -34,7 +36,9 @@ class Distillation:
         """0-dimensional; student: ``wanted()`` values of the same inputs."""
         with torch.no_grad():
             teacher = self._teacher(inputs, self.wanted())
-        parts = [self._answers * self._divergence(teacher[v].float(), student[v].float()) for v in self.outputs]
+        parts = [
+            self._answers * self._divergence(teacher[v].float(), student[v].float()) for v in self.outputs
+        ]
         if self._features and self.values:
             errors = [squared_error(teacher[v].float(), student[v].float()) for v in self.values]
             parts.append(self._features * torch.stack(errors).mean())

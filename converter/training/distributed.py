@@ -32,6 +32,12 @@ class Workers:
         # Values that SquareHead does not read leave some scales without a gradient.
         return nn.parallel.DistributedDataParallel(network, device_ids=ids, find_unused_parameters=True)
 
+    def share(self, network: nn.Module) -> None:
+        """Gives every process the parameters and buffers of the first one, in place."""
+        if self.world > 1:
+            for tensor in (*network.parameters(), *network.buffers()):
+                distributed.broadcast(tensor.data, 0)
+
     def mean(self, total: float, count: float) -> float:
         """total / count, both summed over all processes."""
         if self.world > 1:

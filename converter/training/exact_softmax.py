@@ -10,7 +10,15 @@ _LOG2_E = float.fromhex("0x1.715476p+0")
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e400p-1"), float.fromhex("0x1.7f7d1cp-20")
 _POLYNOMIAL = tuple(
     float.fromhex(c)
-    for c in ("0x1.6c16c2p-10", "0x1.111112p-7", "0x1.555556p-5", "0x1.555556p-3", "0x1p-1", "0x1p+0", "0x1p+0")
+    for c in (
+        "0x1.6c16c2p-10",
+        "0x1.111112p-7",
+        "0x1.555556p-5",
+        "0x1.555556p-3",
+        "0x1p-1",
+        "0x1p+0",
+        "0x1p+0",
+    )
 )
 _LANES = 8  # partial sums
 

@@ -1,7 +1,7 @@
 """The whole fine-tuning: choose blocks, train sparse in float, train on with the engine's integers.
 
-    raw graph --rearrange--> float stage (batch norms, masks, teacher) --passes--> canonical graph
-      --calibrate--> plan --> quantized stage (engine's arithmetic, learned scales) --> plan for ``lower``
+raw graph --rearrange--> float stage (batch norms, masks, teacher) --passes--> canonical graph
+  --calibrate--> plan --> quantized stage (engine's arithmetic, learned scales) --> plan for ``lower``
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -134,9 +133,7 @@ class FineTuning:
             saliency = Saliency(recipe.saliency, masks.nodes())
         return Stage("float", Network(graph), recipe, epochs, recipe.learning_rate, masks, saliency)
 
-    def _quantized_stage(
-        self, graph: Graph, masks: BlockMasks, budgets: Mapping[str, LayerBudget]
-    ) -> Stage:
+    def _quantized_stage(self, graph: Graph, masks: BlockMasks, budgets: Mapping[str, LayerBudget]) -> Stage:
         statistics = collect_statistics(graph, self._dataset, self._options.seed, self._progress)
         plan = assign(graph, statistics, self._options.ranges)
         for name, layer in plan.layers.items():

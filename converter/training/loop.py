@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lacewing.converter.errors import ConversionError
 from lacewing.converter.progress import Progress
@@ -45,7 +45,9 @@ class Stage:
     history: list[dict[str, float]] = field(default_factory=list)  # one per epoch
 
     def __post_init__(self) -> None:
-        scales, weights, free = [], [], []
+        scales: list[nn.Parameter] = []
+        weights: list[nn.Parameter] = []
+        free: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             kind = scales if name == "log_scales" else (weights if parameter.dim() > 1 else free)
             kind.append(parameter)
@@ -82,7 +84,12 @@ class Trainer:
     """What all stages share."""
 
     def __init__(
-        self, data: Data, validation: Data | None, teacher: Distillation | None, workers: Workers, progress: Progress
+        self,
+        data: Data,
+        validation: Data | None,
+        teacher: Distillation | None,
+        workers: Workers,
+        progress: Progress,
     ) -> None:
         self._data, self._validation, self._teacher = data, validation, teacher
         self._workers, self._progress = workers, progress
@@ -96,6 +103,7 @@ class Trainer:
             loss = self._epoch(stage, wrapped, schedule)
             stage.epoch += 1
             stage.history.append({"loss": loss, "sparsity": stage.masks.sparsity(), **self._validated(stage)})
+            self._workers.share(stage.network)  # each followed the moments of its own batches
             if self._workers.leads:
                 save(stage)
             self._workers.wait()
@@ -117,7 +125,9 @@ class Trainer:
             self._progress(f"{stage.name} training", (step + 1) / total)
         return self._workers.mean(losses, per_epoch)
 
-    def _step(self, stage: Stage, wrapped: torch.nn.Module, inputs: Mapping[str, Tensor], target: Any) -> float:
+    def _step(
+        self, stage: Stage, wrapped: torch.nn.Module, inputs: Mapping[str, Tensor], target: Any
+    ) -> float:
         stage.network.train()
         loss = self._loss(stage, wrapped, moved(inputs, self._workers.device), target)
         value = float(loss.detach())
@@ -144,7 +154,9 @@ class Trainer:
         if stage.recipe.loss is None:
             return distance
         outputs = {v: results[v].float() for v in stage.network.graph.outputs}
-        return distance.to(self._workers.device) + stage.recipe.loss(outputs, _to(target, self._workers.device))
+        return distance.to(self._workers.device) + stage.recipe.loss(
+            outputs, _to(target, self._workers.device)
+        )
 
     def _choose(self, stage: Stage, schedule: SparsitySchedule, done: float) -> None:
         assert stage.saliency is not None and isinstance(stage.network, Network)

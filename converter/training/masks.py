@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from lacewing.converter.ir import Graph, Node
-from lacewing.converter.sparsity.budget import LayerBudget, padded_rows
-from lacewing.converter.sparsity.columns import from_columns, to_columns
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.columns import from_columns, padded_rows, to_columns
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork

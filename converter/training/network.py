@@ -89,7 +89,11 @@ def check_trainable(graph: Graph) -> None:
     if not is_batchable(graph):
         found.append(
             Problem(
-                graph.name, "graph", "batch", "axis 0 is not the batch of every value", "train outside Lacewing"
+                graph.name,
+                "graph",
+                "batch",
+                "axis 0 is not the batch of every value",
+                "train outside Lacewing",
             )
         )
     if found:

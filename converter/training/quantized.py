@@ -38,7 +38,9 @@ class QuantizedNetwork(nn.Module):
         for node in self.layers():
             layer = plan.layers[node.name]
             for name, array in (("weight", layer.weight), ("bias", layer.bias)):
-                self.register_parameter(key(node, name), nn.Parameter(torch.from_numpy(array).float().clone()))
+                self.register_parameter(
+                    key(node, name), nn.Parameter(torch.from_numpy(array).float().clone())
+                )
         members = SharedQuantization(graph, plan.float_values).members().values()
         self._sets = {v: i for i, values in enumerate(members) for v in values}
         first = {self._sets[v]: v for v in reversed(self._sets)}

@@ -88,9 +88,7 @@ def _layer(known: Values, node: Node) -> None:
 
 
 def _add(known: Values, node: Node) -> None:
-    a, b = (
-        known.centred(v) * known.arithmetic.quotient((v, 1), (node.output, -1)) for v in node.inputs
-    )
+    a, b = (known.centred(v) * known.arithmetic.quotient((v, 1), (node.output, -1)) for v in node.inputs)
     known.set_levels(node.output, _clamped(known, node, a + b))
 
 
@@ -123,7 +121,10 @@ def _resize(known: Values, node: Node) -> None:
         axis_tables(int(o), int(i), node) for o, i in zip(node.attrs["size"], levels.shape[2:], strict=True)
     ]
     # Weights are whole 256ths and levels below 128: every sum is exact in float32 whatever the order.
-    scaled = [{k: v.astype(np.float64) / (_RESIZE_UNIT if k == "weight" else 1) for k, v in t.items()} for t in tables]
+    scaled = [
+        {k: v.astype(np.float64) / (_RESIZE_UNIT if k == "weight" else 1) for k, v in t.items()}
+        for t in tables
+    ]
     rows, cols = (operators.axis_tensors(t, levels) for t in scaled)
     known.set_levels(node.output, rounded(operators.resize(levels, rows, cols)))
 

@@ -11,12 +11,13 @@ from lacewing.cli import main
 from lacewing.commands.layers import layer_rows
 from lacewing.converter.calibration import Preprocessing, open_dataset
 from lacewing.converter.compare import compare
-from lacewing.converter.convert import convert, load_graph
+from lacewing.converter.convert import convert
 from lacewing.converter.errors import CalibrationError, OptionError
 from lacewing.converter.ir_to_onnx import to_onnx
 from lacewing.converter.labels import read_labels
 from lacewing.converter.options import ConvertOptions, LayerChoice
 from lacewing.converter.report_page import report_page
+from lacewing.converter.source import load_graph
 from lacewing.errors import OutputError
 from lacewing.session import Session
 

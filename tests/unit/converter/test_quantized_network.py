@@ -98,14 +98,23 @@ def gate_network():
     window = {"kernel": (6, 6), "strides": (1, 1), "pads": (0, 0, 0, 0), "include_pad": False}
     nodes.append(Node("avg_pool", "mean", ["a"], "mean", window))
     nodes.append(conv(rng, shapes, "squeeze", "mean", 600, kernel=1, pads=(0, 0, 0, 0)))
-    shapes |= {"gate": (1, 600, 1, 1), "scaled": (1, 600, 6, 6), "pooled": (1, 600, 1, 1), "flat": (1, 600), "y": (1, 7)}
+    shapes |= {
+        "gate": (1, 600, 1, 1),
+        "scaled": (1, 600, 6, 6),
+        "pooled": (1, 600, 1, 1),
+        "flat": (1, 600),
+        "y": (1, 7),
+    }
     nodes += [
         Node("unary", "gate", ["squeeze"], "gate", {"function": "sigmoid"}),
         Node("mul", "scaled", ["a", "gate"], "scaled"),
         Node("avg_pool", "pooled", ["scaled"], "pooled", window),
         Node("reshape", "flat", ["pooled"], "flat", {"shape": (1, 600)}),
     ]
-    weights = {"weight": rng.normal(size=(7, 600)).astype(np.float32), "bias": rng.normal(size=7).astype(np.float32)}
+    weights = {
+        "weight": rng.normal(size=(7, 600)).astype(np.float32),
+        "bias": rng.normal(size=7).astype(np.float32),
+    }
     nodes.append(Node("gemm", "y", ["flat"], "y", {}, weights))
     return Graph("gate", ["x"], ["y"], nodes, shapes)
 
@@ -148,7 +157,9 @@ def test_training_computes_what_evaluation_does_but_for_roundings_of_constants(b
 
 def test_every_parameter_of_the_network_has_a_gradient():
     network = quantized(residual_network())
-    network.train()({v: torch.from_numpy(a) for v, a in stacked(network.graph).items()})["logits"].sum().backward()
+    network.train()({v: torch.from_numpy(a) for v, a in stacked(network.graph).items()})[
+        "logits"
+    ].sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name
@@ -172,7 +183,9 @@ def test_float_network_is_onnxruntimes():
         with torch.no_grad():
             got = Network(graph).eval()({v: torch.from_numpy(a) for v, a in inputs.items()})
         for value in graph.outputs:
-            np.testing.assert_allclose(got[value].numpy(), wanted[value], rtol=2e-5, atol=2e-5, err_msg=graph.name)
+            np.testing.assert_allclose(
+                got[value].numpy(), wanted[value], rtol=2e-5, atol=2e-5, err_msg=graph.name
+            )
 
 
 def test_float_network_gives_its_weights_back():

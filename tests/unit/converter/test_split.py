@@ -7,7 +7,7 @@ from graphs import RELU6, conv, samples
 import lacewing
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.compare import compare
-from lacewing.converter.convert import convert, load_graph
+from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph, Node
@@ -18,6 +18,7 @@ from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.layerwise import stack, walk
 from lacewing.converter.quantization.split import split_channels
+from lacewing.converter.source import load_graph
 from lacewing.format.model import Model
 
 STEM = "stem::unclipped"  # as the importer calls the value of a conv that takes in its clip

@@ -1,0 +1,55 @@
+"""What a conversion has made before it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lacewing.converter.calibration import Dataset
+from lacewing.converter.ir import Graph
+from lacewing.converter.quantization.plan import QuantizationPlan
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.format.model import Model
+
+
+@dataclass
+class Tuning:
+    """A fine-tuning, for the report. ``metric``: of the recipe, "float" before and "quantized" after."""
+
+    history: dict[str, list[dict[str, float]]]  # stage -> one entry per epoch
+    metric: dict[str, float]
+    epochs: int
+    samples: int  # that taught
+    held_out: int  # that judged
+    labelled: bool
+    leads: bool = True  # whether this process writes the result
+
+    @property
+    def drop(self) -> float | None:
+        """Points of the metric lost, where it was measured."""
+        if not self.metric:
+            return None
+        return 100 * (self.metric["float"] - self.metric["quantized"])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One sparsity that ``--max-drop`` tried; ``drop`` in points."""
+
+    sparsity: float
+    drop: float
+
+
+@dataclass
+class Made:
+    """A model without metadata, and what the report says of it."""
+
+    graph: Graph
+    model: Model
+    plan: QuantizationPlan
+    budgets: dict[str, LayerBudget]
+    sqnr: dict[str, float]  # of each value, dB
+    calibration: Dataset
+    tuning: Tuning | None = None
+    sparsity: float = 0.0  # asked for, or found by ``--max-drop``
+    attempts: list[Attempt] = field(default_factory=list)
+    judged_by: int = 0  # held-out samples behind the drops
