@@ -1,0 +1,190 @@
+"""The accuracy benchmark's own logic: augmentation, networks that become narrower, the way out of torch."""
+
+from __future__ import annotations
+
+import accuracy.cifar
+import numpy as np
+import pytest
+import torch
+from accuracy.base import mobilenet
+from accuracy.channels import narrow
+from accuracy.cifar import CifarTest, CifarTrain, normalized
+from accuracy.measure import export_onnx, of_module, top1
+from accuracy.networks import MobileNetV1, ResNet, pretrained_resnet, resnet_widths
+from torch import nn
+
+from lacewing.converter.source import load_graph
+from lacewing.converter.execute import Executor
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 8, seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, 32, 32), generator=seeded(seed), dtype=torch.uint8)
+
+
+def lively(network: nn.Module, seed: int = 0) -> nn.Module:
+    """Random weights with the statistics that belong to them: no two channels alike, none without a signal."""
+    torch.manual_seed(seed)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.weight.data.uniform_(0.5, 1.5)
+            layer.bias.data.uniform_(-0.5, 0.5)
+            layer.momentum = 1.0
+    return settled(network)
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """With the batch statistics of some images."""
+    network.train()(normalized(pictures(32)))
+    return network.eval()
+
+
+NETWORKS = {
+    "resnet20": lambda: lively(ResNet(resnet_widths(20))),
+    "resnet56": lambda: lively(ResNet(resnet_widths(56))),
+    "mobilenet": lambda: lively(MobileNetV1()),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    return NETWORKS[request.param]()
+
+
+def test_a_generator_decides_the_augmentation():
+    train = CifarTrain(pictures(), torch.arange(8))
+    order = [3, 1, 3, 7]
+    first, labels = train.batch(order, seeded(5))
+    again, _ = train.batch(order, seeded(5))
+    other, _ = train.batch(order, seeded(6))
+    assert labels.tolist() == order
+    assert torch.equal(first["image"], again["image"])
+    assert not torch.equal(first["image"], other["image"])
+    assert not torch.equal(first["image"][0], first["image"][2]), "the same image twice, but one augmentation"
+
+
+def test_an_augmented_image_is_a_mirrored_crop():
+    """Against the plain definition: pad by reflection, cut, flip; every one of the 9 x 9 x 2 is seen."""
+    images = pictures(1)
+    batch, _ = CifarTrain(images, torch.zeros(1, dtype=torch.int64)).batch([0] * 2000, seeded(1))
+    padded = nn.functional.pad(images.float(), (4, 4, 4, 4), mode="reflect")
+    expected = set()
+    for y in range(9):
+        for x in range(9):
+            crop = padded[:, :, y : y + 32, x : x + 32].to(torch.uint8)
+            expected |= {normalized(view).numpy().tobytes() for view in (crop, crop.flip(3))}
+    assert len(expected) == 162
+    assert {image.numpy().tobytes() for image in batch["image"]} == expected
+
+
+def test_without_a_generator_images_stay_as_they_are():
+    images, labels = pictures(), torch.arange(8)
+    plain, _ = CifarTrain(images, labels).batch([2, 0])
+    assert torch.equal(plain["image"], CifarTest(images, labels).batch([2, 0])[0]["image"])
+    pixel = (float(images[2, 1, 4, 5]) / 255 - 0.456) / 0.224
+    assert plain["image"][0, 1, 4, 5].item() == pytest.approx(pixel, abs=1e-6)
+
+
+def test_top1_counts_the_last_short_batch():
+    test = CifarTest(pictures(1).expand(501, -1, -1, -1), torch.arange(501) % 10)
+
+    def always_zero(images: torch.Tensor) -> torch.Tensor:
+        return torch.eye(10)[:1].expand(len(images), -1)
+
+    assert top1(always_zero, test) == pytest.approx(100 * 51 / 501)
+
+
+def test_all_channels_are_the_same_network(network):
+    copy = narrow(network, 1.0, normalized(pictures()))
+    images = normalized(pictures(4, seed=1))
+    assert torch.equal(of_module(copy)(images), of_module(network)(images))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.75])
+def test_narrow_networks_hold_together(network, share):
+    small = narrow(network, share, normalized(pictures()))
+    assert of_module(small)(normalized(pictures(3))).shape == (3, 10)
+    wide = dict(network.named_parameters())
+    for name, parameter in small.named_parameters():
+        for got, had in zip(parameter.shape, wide[name].shape, strict=True):
+            assert got == had or (got % 4 == 0 and abs(got - share * had) <= 4), (name, got, had)
+
+
+def kill(norm: nn.BatchNorm2d, channels: list[int]) -> None:
+    norm.weight.data[channels] = 0
+    norm.bias.data[channels] = 0
+
+
+def test_the_dead_half_of_a_resnet_goes_first():
+    """Channels that are always zero, in the streams and inside the blocks: without them the function is the same."""
+    network = NETWORKS["resnet20"]()
+    rng = np.random.default_rng(0)
+    dead = [[int(c) for c in rng.choice(16, 8, replace=False)]]
+    for width in (
+        16,
+        32,
+    ):  # what a stage lost, the next one does not get; of its own new channels half are dead
+        front = width // 2
+        fresh = [*range(front), *range(front + width, 2 * width)]
+        new = rng.choice(fresh, width // 2, replace=False)
+        dead.append([front + c for c in dead[-1]] + [int(c) for c in new])
+    kill(network.bn1, dead[0])
+    for channels, stage in zip(dead, (network.layer1, network.layer2, network.layer3), strict=True):
+        for block in stage:
+            kill(block.bn2, channels)
+            kill(block.bn1, [int(c) for c in rng.choice(2 * len(channels), len(channels), replace=False)])
+    small = narrow(network, 0.5, normalized(pictures()))
+    assert small.widths.streams == (8, 16, 32)
+    images = normalized(pictures(4, seed=1))
+    torch.testing.assert_close(of_module(small)(images), of_module(network)(images), rtol=1e-4, atol=1e-4)
+
+
+def test_the_dead_half_of_a_mobilenet_goes_first():
+    network = NETWORKS["mobilenet"]()
+    rng = np.random.default_rng(0)
+    norms = [network.bn, *(block.bn2 for block in network.blocks)]
+    for i, norm in enumerate(norms):
+        width = norm.num_features
+        channels = [int(c) for c in rng.choice(width, width // 2, replace=False)]
+        kill(norm, channels)
+        if i < len(network.blocks):
+            kill(network.blocks[i].bn1, channels)
+    settled(network)
+    small = narrow(network, 0.5, normalized(pictures()))
+    images = normalized(pictures(4, seed=1))
+    torch.testing.assert_close(of_module(small)(images), of_module(network)(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5])
+def test_no_such_share(share):
+    with pytest.raises(ValueError, match=f"share is {share}"):
+        narrow(NETWORKS["mobilenet"](), share, normalized(pictures()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_exported_networks_compute_the_same(network, share, tmp_path):
+    """What the converter imports is the module's function, narrow ones with their uneven shortcuts included."""
+    small = narrow(network, share, normalized(pictures()))
+    graph = load_graph(export_onnx(small, tmp_path / "network.onnx"), {})
+    assert (graph.inputs, graph.outputs) == (["image"], ["logits"])
+    image = normalized(pictures(1, seed=1))
+    got = Executor(graph).run({"image": image.numpy()})["logits"]
+    np.testing.assert_allclose(got, of_module(small)(image).numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_state_of_another_length_is_not_resumed(tmp_path):
+    path = tmp_path / "state.pt"
+    torch.save({"epochs": 3, "done": []}, path)
+    with pytest.raises(ValueError, match="3 epochs, not 5"):
+        mobilenet(5, path)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_data
+def test_the_checkpoint_scores_as_published(data):
+    """81.06 % on the JPEG copies, says the data's README, of this preprocessing."""
+    assert top1(of_module(pretrained_resnet(20, data)), accuracy.cifar.test_set(data)) == pytest.approx(81.06)
