@@ -23,6 +23,7 @@ Canonical operators (``Node.op``) and their attributes; weights are float32 arra
 | reshape | x | shape | |
 | transpose | x | perm | |
 
+A conv with ``attrs["fixed"]`` selects or repeats channels: its zeros and ones are the operator, not learned.
 Fusion may set ``attrs["clip"] = (min, max)`` on conv, gemm, add, mul and avg_pool: the clamp that follows.
 """
 

@@ -6,7 +6,8 @@ import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 
 import torch
 from onnx import ModelProto
@@ -18,7 +19,7 @@ from .onnx_import import import_model
 from .passes.batch_norm import batch_norm_to_affine
 from .torch_names import name_after_modules
 
-__all__ = ["Example", "example_inputs", "import_module"]
+__all__ = ["Example", "argument_names", "example_inputs", "import_module"]
 
 Example = Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]
 
@@ -63,18 +64,28 @@ def import_module(module: nn.Module, example: Example, *, keep_batch_norm: bool 
     return graph
 
 
+def argument_names(module: nn.Module) -> list[str]:
+    """The arguments that ``forward`` needs, in order; those with defaults are left to them."""
+    return [name for name, parameter in _parameters(module).items() if parameter.default is parameter.empty]
+
+
 def example_inputs(module: nn.Module, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
     """Zeros by argument name of ``forward``. Raises OptionError where a shape is missing or fits no argument."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    needed = {p.name for p in parameters if p.name in named and p.default is p.empty}
-    missing, unknown = sorted(needed - set(input_shapes)), sorted(set(input_shapes) - named)
+    needed = argument_names(module)
+    missing = [name for name in needed if name not in input_shapes]
+    unknown = sorted(set(input_shapes) - set(_parameters(module)))
     if not input_shapes or missing or unknown:
+        wanted = ", ".join(f"'{name}': (1, 3, 224, 224)" for name in needed)
+        wrong = f"; it has no input {', '.join(unknown)}" if unknown else ""
         raise OptionError(
-            f"the shapes of {type(module).__name__}'s inputs are needed by name, e.g. input_shapes="
-            f"{{'{next(iter(sorted(needed)), 'x')}': (1, 3, 224, 224)}}: missing {missing}, unknown {unknown}"
+            f"{type(module).__name__} needs the shapes of its inputs: input_shapes={{{wanted}}}{wrong}"
         )
     return {name: torch.zeros(tuple(int(dim) for dim in shape)) for name, shape in input_shapes.items()}
+
+
+def _parameters(module: nn.Module) -> dict[str, inspect.Parameter]:
+    found = inspect.signature(module.forward).parameters
+    return {n: p for n, p in found.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def _arguments(module: nn.Module, example: Example) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -153,13 +164,13 @@ def _root(error: BaseException) -> BaseException:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter reports on its progress and on deprecations of its own that a user can do nothing about."""
+    """The exporter prints traces, and warns of deprecations of its own, that a user can do nothing about."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

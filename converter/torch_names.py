@@ -22,14 +22,15 @@ def name_after_modules(model: ModelProto, module: nn.Module) -> None:
     computes, or ``<module>.<operator>`` where the code of ``forward`` calls it. What is called twice is numbered
     within its module, so that names of one module do not depend on the rest of the network.
     """
-    leaves = {name for name, part in module.named_modules() if not any(part.children())}
+    leaves = {name for name, part in module.named_modules() if name and _is_leaf(part)}
     weights = {tensor.name for tensor in model.graph.initializer}
+    owners = {_owner(node, weights) for node in model.graph.node}
     outputs = {value.name for value in model.graph.output}
     values = outputs | weights | {value.name for value in model.graph.input}
     names: set[str] = set()
     renamed: dict[str, str] = {}
     for node in model.graph.node:
-        node.name = _unique(_base(node, leaves, weights), names)
+        node.name = _unique(_owner(node, weights) or _base(node, leaves, owners), names)
         node.input[:] = [renamed.get(value, value) for value in node.input]
         for index, value in enumerate(node.output):
             if value and value not in outputs:
@@ -38,19 +39,30 @@ def name_after_modules(model: ModelProto, module: nn.Module) -> None:
     del model.graph.value_info[:]  # of the old names; inference finds them again
 
 
-def _base(node: NodeProto, leaves: Collection[str], weights: Collection[str]) -> str:
-    owner = next((value for value in node.input[1:2] if value in weights), "")
-    if node.op_type in _WITH_WEIGHTS and "." in owner:
-        return owner.rpartition(".")[0]
+def _is_leaf(module: nn.Module) -> bool:
+    """Whether it has no layers inside; what torch computes its weights with does not count."""
+    return all(name == "parametrizations" for name, _ in module.named_children())
+
+
+def _owner(node: NodeProto, weights: Collection[str]) -> str:
+    """The module whose parameters the node reads, "" if none."""
+    owned = node.op_type in _WITH_WEIGHTS and node.input[1] in weights
+    return node.input[1].rpartition(".")[0] if owned else ""
+
+
+def _base(node: NodeProto, leaves: Collection[str], owners: Collection[str]) -> str:
     record = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
     scopes: list[str] = ast.literal_eval(record)
     if not scopes:
         return node.op_type.lower()
     path = scopes[-2] if len(scopes) > 1 else ""
-    operator = scopes[-1]
-    base = path if path and path in leaves else ".".join(filter(None, (path, re.sub(r"_\d+$", "", operator))))
     # An operator of torch can be several of ONNX: the last one, which gives the result, has the plain name.
-    return base if node.output[0] == operator or owner else f"{base}.{node.op_type.lower()}"
+    is_result = node.output[0] == scopes[-1] or node.op_type in _WITH_WEIGHTS
+    if path in leaves:
+        plain = is_result and path not in owners
+        return path if plain else f"{path}.{node.op_type.lower()}"
+    base = ".".join(filter(None, (path, re.sub(r"_\d+$", "", scopes[-1]))))
+    return base if is_result else f"{base}.{node.op_type.lower()}"
 
 
 def _unique(base: str, taken: set[str]) -> str:

@@ -30,15 +30,13 @@ def import_onnx(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | No
     Raises ModelFileError for a file that cannot be read, OptionError for missing or wrong input shapes,
     UnsupportedModelError with every node that cannot be expressed.
     """
-    model = read_model(path)
-    model.graph.name = model.graph.name or Path(path).stem
-    return import_model(model, str(path), input_shapes)
+    return import_model(read_model(path), path, input_shapes)
 
 
 def import_model(
-    model: ModelProto, where: str, input_shapes: Mapping[str, Sequence[int]] | None = None
+    model: ModelProto, where: str | Path, input_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> Graph:
-    """``import_onnx`` for a model in memory, all its tensors inside; ``where`` names it in errors."""
+    """``import_onnx`` for a model in memory, all its tensors inside; ``where`` names it, in errors too."""
     problems = _unknown_operators(model)
     _check(where, model, problems)
     try:
@@ -48,7 +46,9 @@ def import_model(
     static = make_static(model, input_shapes or {}, problems)
     problems += _interface_problems(static)
     context = Context(
-        Graph(model.graph.name, list(static.inputs), static.outputs, [], dict(static.shapes)),
+        Graph(
+            model.graph.name or Path(where).stem, list(static.inputs), static.outputs, [], dict(static.shapes)
+        ),
         static.constants,
         opset_of(model),
         static.types,
@@ -74,7 +74,7 @@ def _unknown_operators(model: ModelProto) -> list[Problem]:
     return problems
 
 
-def _check(where: str, model: ModelProto, problems: list[Problem]) -> None:
+def _check(where: str | Path, model: ModelProto, problems: list[Problem]) -> None:
     """Validates the model. With operators the checker may not know, those are what the user has to hear of."""
     for value in model.graph.output:
         # Exporters leave it out, the checker insists, and inference finds it anyway.

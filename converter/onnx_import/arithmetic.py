@@ -86,6 +86,7 @@ def _between_activations(ctx: Context, node: SourceNode) -> None:
         count = np.ones(channel_count(ctx.shape(b)), np.float32)
         b = ctx.emit("affine", [b], negative, {}, {"scale": -count, "offset": 0 * count})
     if node.op_type == "Mul":
+        a, b = (_unexpanded(ctx, value, target) for value in (a, b))
         if ctx.shape(b) == target != ctx.shape(a):
             a, b = b, a
         a = _expand(ctx, a, target)
@@ -110,13 +111,31 @@ def _expand(ctx: Context, x: str, target: Shape) -> str:
     if shape[1] != target[1]:
         ones = np.ones((target[1], 1, 1, 1), np.float32)
         wide = ctx.fresh(x, (1, target[1], *shape[2:]))
-        attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1}
+        attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1, "fixed": True}
         weights = {"weight": ones, "bias": np.zeros(target[1], np.float32)}
         x = ctx.emit("conv", [x], wide, attrs, weights)
     if shape[2:] != target[2:]:
         attrs = {"mode": "nearest", "size": target[2:], "coordinates": "asymmetric", "rounding": "floor"}
         x = ctx.emit("resize", [x], ctx.fresh(x, target), attrs)
     return x
+
+
+def _unexpanded(ctx: Context, x: str, target: Shape) -> str:
+    """The [1, C, 1, 1] that ``x`` was expanded from, if it was: mul broadcasts by itself."""
+    node = ctx.graph.producer(x)
+    while node is not None and node.op == "reshape" and ctx.shape(node.inputs[0]) == ctx.shape(x):
+        node = ctx.graph.producer(node.inputs[0])
+    if node is None or node.op != "resize" or ctx.shape(node.inputs[0]) != (*target[:2], 1, 1):
+        return x
+    return node.inputs[0]
+
+
+@lowers("Expand")
+def expand(ctx: Context, node: SourceNode) -> None:
+    """Broadcast to a larger image."""
+    output = node.outputs[0]
+    target = ctx.shape(output)
+    ctx.reshape(_expand(ctx, _same_rank(ctx, ctx.activation(node), len(target)), target), target, output)
 
 
 @lowers("Neg")

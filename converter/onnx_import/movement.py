@@ -19,6 +19,8 @@ MAX_CONCAT = 8  # inputs of one operator
 def relabel(ctx: Context, node: SourceNode) -> None:
     """Same values in order, the inferred shape; a pass removes those that change nothing."""
     ctx.single_output(node, "a mask", "export with model.eval()")
+    if node.op_type == "Dropout" and node.input(2) and ctx.constant(node, 2, "training_mode").any():
+        raise Unsupported("training mode", "training_mode", "export with model.eval()")
     ctx.reshape(ctx.activation(node), ctx.shape(node.outputs[0]), node.outputs[0])
 
 
@@ -85,10 +87,10 @@ def space_to_depth(ctx: Context, node: SourceNode) -> None:
 
 @lowers("Concat")
 def concat(ctx: Context, node: SourceNode) -> None:
-    """More inputs than an operator takes are joined in groups."""
-    parts = [ctx.activation(node, index) for index in range(len(node.inputs))]
+    """More inputs than an operator takes are joined in groups; channels of zeros pad the input beside them."""
     output = node.outputs[0]
     axis = int(node.attrs["axis"]) % len(ctx.shape(output))
+    parts = _joined(ctx, node) if axis == 1 else [ctx.activation(node, i) for i in range(len(node.inputs))]
     while len(parts) > MAX_CONCAT:
         head = parts[:MAX_CONCAT]
         shape = list(ctx.shape(head[0]))
@@ -98,6 +100,31 @@ def concat(ctx: Context, node: SourceNode) -> None:
         ctx.reshape(parts[0], ctx.shape(output), output)
     else:
         ctx.emit("concat", parts, output, {"axis": axis})
+
+
+def _joined(ctx: Context, node: SourceNode) -> list[str]:
+    """The activations that a concat of channels joins, each with the constant zeros after it, the first those before."""
+    parts: list[tuple[str, list[int]]] = []  # value, its channels with -1 for zero
+    waiting: list[int] = []
+    for index, name in enumerate(node.inputs):
+        constant = ctx.constants.get(name)
+        if constant is None or constant.any():
+            count = ctx.shape(ctx.activation(node, index))[1]
+            parts.append((name, waiting + list(range(count))))
+            waiting = []
+        elif parts:
+            parts[-1][1].extend([-1] * constant.shape[1])
+        else:
+            waiting += [-1] * constant.shape[1]
+    results = []
+    for name, channels in parts:
+        shape = ctx.shape(name)
+        if len(channels) > shape[1]:
+            padded = ctx.fresh(name, (shape[0], len(channels), *shape[2:]))
+            select_channels(ctx, name, channels, padded)
+            name = padded
+        results.append(name)
+    return results
 
 
 @lowers("Pad")
@@ -121,11 +148,13 @@ def pad(ctx: Context, node: SourceNode) -> None:
     if begin[0] or end[0]:
         raise Unsupported("padding of the batch", "pads")
     output = node.outputs[0]
-    inner = (1, shape[1], *ctx.shape(output)[2:])
-    spatial = output if not begin[1] and not end[1] else ctx.fresh(x, inner)
-    ctx.emit("pad", [x], spatial, {"pads": (begin[2], begin[3], end[2], end[3])})
-    if spatial != output:
-        select_channels(ctx, spatial, [-1] * begin[1] + list(range(shape[1])) + [-1] * end[1], output)
+    pads = (begin[2], begin[3], end[2], end[3])
+    if not begin[1] and not end[1]:
+        ctx.emit("pad", [x], output, {"pads": pads})
+        return
+    if any(pads):
+        x = ctx.emit("pad", [x], ctx.fresh(x, (1, shape[1], *ctx.shape(output)[2:])), {"pads": pads})
+    select_channels(ctx, x, [-1] * begin[1] + list(range(shape[1])) + [-1] * end[1], output)
 
 
 def _pads(ctx: Context, node: SourceNode) -> tuple[list[int], list[int]]:

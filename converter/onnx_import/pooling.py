@@ -71,17 +71,28 @@ def _window(ctx: Context, node: SourceNode) -> tuple[str, dict[str, Any], tuple[
     return x, {"kernel": (int(kernel[0]), int(kernel[1])), "strides": strides, "pads": pads}, extra
 
 
-@lowers("ReduceMean")
-def reduce_mean(ctx: Context, node: SourceNode) -> None:
-    """Mean over height and width."""
-    x, shape = ctx.image(node)
+@lowers("ReduceMean", "ReduceMax")
+def reduce_image(ctx: Context, node: SourceNode) -> None:
+    """Mean or maximum over height, width or both; over the one that is left after another such node."""
+    x = ctx.activation(node)
+    shape = ctx.shape(x)
     given = ctx.optional(node, 1, "axes")
-    axes = given.tolist() if given is not None else node.attrs.get("axes", [])
-    if sorted(int(axis) % 4 for axis in axes) != [2, 3]:
+    axes = given.reshape(-1).tolist() if given is not None else list(node.attrs.get("axes", []))
+    reduced = {int(axis) % len(shape) for axis in axes} if shape else set()
+    if len(shape) not in (3, 4) or shape[0] != 1 or not reduced or min(reduced) < 2:
         raise Unsupported(
-            f"mean over {list(axes)}", "axes", "only the mean over height and width (2, 3) runs"
+            f"over axes {axes} of {list(shape)}", "axes", "reductions over height and width (2, 3) run"
         )
-    pooled = node.outputs[0] if node.attrs.get("keepdims", 1) else ctx.fresh(x, (1, shape[1], 1, 1))
-    ctx.emit("avg_pool", [x], pooled, whole_image(shape[2], shape[3]) | {"include_pad": False})
-    if pooled != node.outputs[0]:
-        ctx.reshape(pooled, (1, shape[1]), node.outputs[0])
+    if len(shape) == 3:
+        x, shape = ctx.reshape(x, (*shape, 1)), (*shape, 1)
+    kernel = tuple(shape[axis] if axis in reduced else 1 for axis in (2, 3))
+    attrs: dict[str, Any] = {"kernel": kernel, "strides": (1, 1), "pads": (0, 0, 0, 0)}
+    pooled_shape = (*shape[:2], *(1 if axis in reduced else shape[axis] for axis in (2, 3)))
+    direct = ctx.shape(node.outputs[0]) == pooled_shape
+    pooled = node.outputs[0] if direct else ctx.fresh(x, pooled_shape)
+    if node.op_type == "ReduceMean":
+        ctx.emit("avg_pool", [x], pooled, attrs | {"include_pad": False})
+    else:
+        ctx.emit("max_pool", [x], pooled, attrs)
+    if not direct:
+        ctx.reshape(pooled, ctx.shape(node.outputs[0]), node.outputs[0])

@@ -1,4 +1,4 @@
-"""Slice and Split: channels by a 1x1 convolution of ones and zeros, strided pixels by a 1x1 max pooling."""
+"""Slice, Split and Tile: channels by a 1x1 convolution of ones and zeros, strided pixels by a 1x1 max pooling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def select_channels(ctx: Context, x: str, channels: Sequence[int], output: str) 
     view = (1, shape[1], *shape[2:]) if len(shape) == 4 else (1, shape[1], math.prod(shape[2:]), 1)
     image = x if len(shape) == 4 else ctx.reshape(x, view)
     target = output if len(shape) == 4 else ctx.fresh(output, (1, len(channels), *view[2:]))
-    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1}
+    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1, "fixed": True}
     ctx.emit("conv", [image], target, attrs, {"weight": weight, "bias": np.zeros(len(channels), np.float32)})
     if target != output:
         ctx.reshape(target, ctx.shape(output), output)
@@ -46,6 +46,17 @@ def split(ctx: Context, node: SourceNode) -> None:
         count = ctx.shape(output)[1]
         select_channels(ctx, x, range(first, first + count), output)
         first += count
+
+
+@lowers("Tile")
+def tile(ctx: Context, node: SourceNode) -> None:
+    """Channels in a row several times, such as one of grey as three of colour."""
+    x = ctx.activation(node)
+    shape = ctx.shape(x)
+    repeats = [int(count) for count in ctx.constant(node, 1, "repeats").reshape(-1)]
+    if len(repeats) != len(shape) or any(count != 1 for axis, count in enumerate(repeats) if axis != 1):
+        raise Unsupported(f"{repeats} times", "repeats", "only channels (axis 1) are repeated")
+    select_channels(ctx, x, list(range(shape[1])) * repeats[1], node.outputs[0])
 
 
 @lowers("Slice")

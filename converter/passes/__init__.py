@@ -14,6 +14,7 @@ from .fuse_clip import fuse_clip
 from .fuse_pad import fuse_pad
 from .gates import recognize_gates
 from .movement import simplify_movement
+from .subsample import merge_subsampling
 
 __all__ = ["PASSES", "TRAINING_PASSES", "run_passes"]
 
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     recognize_gates,
     remove_dead_code,  # a gate's parts would keep values from having one reader
     fuse_pad,
+    merge_subsampling,
     remove_dead_code,
     fold_affine,
     fuse_clip,

@@ -288,6 +288,16 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda b: b.add("BatchNormalization", "x", *[b.constant([-1.0] * 4) for _ in range(4)]),
         "variance",
     ),
+    "dropout in training": (
+        lambda b: b.add("Dropout", "x", b.constant(0.5), b.constant(True, np.bool_)),
+        "training_mode",
+    ),
+    "maximum over channels": (lambda b: b.add("ReduceMax", "x", axes=[1, 2]), "axes"),
+    "tiled pixels": (lambda b: b.add("Tile", "x", b.constant([1, 1, 2, 1], INT)), "repeats"),
+    "concat with a constant": (
+        lambda b: b.add("Concat", "x", b.constant(np.ones((1, 4, 6, 5))), axis=1),
+        "input 1",
+    ),
     "mean over channels": (lambda b: b.add("ReduceMean", "x", axes=[1]), "axes"),
     "reflecting pad": (
         lambda b: b.add("Pad", "x", b.constant([0, 0, 1, 1] * 2, INT), mode="reflect"),

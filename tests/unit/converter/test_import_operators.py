@@ -109,6 +109,40 @@ CASES: dict[str, tuple[Build, int]] = {
     "GlobalMaxPool": (lambda b: b.add("GlobalMaxPool", "x"), 17),
     "ReduceMean attribute": (lambda b: b.add("ReduceMean", "x", axes=[2, 3], keepdims=0), 13),
     "ReduceMean input": (lambda b: b.add("ReduceMean", "x", b.constant([-1, -2], INT)), 18),
+    "ReduceMean row, then column": (
+        lambda b: b.add("ReduceMean", b.add("ReduceMean", "x", axes=[3], keepdims=0), axes=[-1], keepdims=0),
+        13,
+    ),
+    "ReduceMean column": (lambda b: b.add("ReduceMean", "x", axes=[2]), 13),
+    "ReduceMax": (lambda b: b.add("ReduceMax", "x", b.constant([2, 3], INT), keepdims=0), 18),
+    "ReduceMax row": (lambda b: b.add("ReduceMax", "x", axes=[-1]), 13),
+    "Expand of a pixel added": (
+        lambda b: b.add(
+            "Add", "x", b.add("Expand", b.add("GlobalAveragePool", "x"), b.constant([1, 4, 6, 5], INT))
+        ),
+        13,
+    ),
+    "Expand of a channel": (
+        lambda b: b.add("Mul", "x", b.add("Expand", conv(b, out=1, kernel=1), b.constant([1, 4, 1, 1], INT))),
+        13,
+    ),
+    "Expand to the same": (lambda b: b.add("Relu", b.add("Expand", "x", b.constant([1, 1], INT))), 13),
+    "Tile channels": (lambda b: b.add("Tile", "x", b.constant([1, 3, 1, 1], INT)), 13),
+    "Concat with zeros": (
+        lambda b: b.add(
+            "Concat",
+            b.constant(np.zeros((1, 3, 6, 5))),
+            "x",
+            b.constant(np.zeros((1, 2, 6, 5))),
+            conv(b, kernel=1),
+            axis=1,
+        ),
+        13,
+    ),
+    "Concat of one and zeros": (
+        lambda b: b.add("Concat", "x", b.constant(np.zeros((1, 4, 6, 5))), axis=1),
+        13,
+    ),
     "MaxPool": (lambda b: b.add("MaxPool", "x", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1]), 17),
     "MaxPool ceil": (lambda b: b.add("MaxPool", "x", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1), 17),
     "MaxPool ceil padded": (

@@ -151,6 +151,34 @@ PATTERNS: dict[str, tuple[Callable[[ModelBuilder], str], list[str]]] = {
         lambda b: b.add("MaxPool", pad(b, "x"), kernel_shape=[3, 3]),
         ["pad", "max_pool"],
     ),
+    "subsampling before pointwise conv": (
+        lambda b: conv(b, b.add("MaxPool", "x", kernel_shape=[1, 1], strides=[2, 1]), strides=[1, 2]),
+        ["conv"],
+    ),
+    "subsampling in steps": (
+        lambda b: b.add(
+            "AveragePool",
+            b.add("MaxPool", "x", kernel_shape=[1, 1], strides=[2, 1]),
+            kernel_shape=[1, 1],
+            strides=[1, 2],
+        ),
+        ["avg_pool"],
+    ),
+    "subsampling before a wider kernel stays": (
+        lambda b: conv(b, b.add("MaxPool", "x", kernel_shape=[1, 1], strides=[2, 2]), kernel=3),
+        ["max_pool", "conv"],
+    ),
+    "subsampling before a padded conv stays": (
+        lambda b: conv(b, b.add("MaxPool", "x", kernel_shape=[1, 1], strides=[2, 2]), pads=[1] * 4),
+        ["max_pool", "conv"],
+    ),
+    "pooling of one pixel": (lambda b: conv(b, b.add("AveragePool", "x", kernel_shape=[1, 1])), ["conv"]),
+    "gate expanded to the image": (
+        lambda b: b.add(
+            "Mul", b.add("Expand", b.add("GlobalAveragePool", "x"), b.constant([1, 4, 6, 5], INT)), "x"
+        ),
+        ["avg_pool", "mul"],
+    ),
     "average of full size": (
         lambda b: b.add("Flatten", b.add("AveragePool", "x", kernel_shape=[6, 5])),
         ["avg_pool", "reshape"],
