@@ -29,7 +29,10 @@ Attributes = dict[str, float | int]
 
 
 def lower_conv(builder: Builder, node: Node) -> None:
-    """conv -> depthwise where each channel has its own filter, else conv (groups become a block mask)."""
+    """conv -> depthwise where each channel has its own filter, else conv.
+
+    Groups, and the zeros of a conv that only selects channels, become a block mask.
+    """
     if is_depthwise(node):
         _lower_depthwise(builder, node)
         return
@@ -37,9 +40,10 @@ def lower_conv(builder: Builder, node: Node) -> None:
     groups = int(node.attrs.get("groups", 1))
     weight, bias, scale = integers(builder, node, layer)
     full = expand_groups(weight, groups)
-    rows = layer.block_rows if groups == 1 else smallest_block_rows(full)
+    hollow = groups > 1 or bool(node.attrs.get("fixed"))
+    rows = smallest_block_rows(full) if hollow else layer.block_rows
     keep = occupied(full, rows)
-    if groups == 1 and layer.keep is None:
+    if not hollow and layer.keep is None:
         keep[:] = True
     _emit(builder, node, _window(node), full, keep, rows, bias, scale)
 

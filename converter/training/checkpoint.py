@@ -70,5 +70,6 @@ def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: in
     chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
     data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
     told = (options.sparsity, options.block, options.budget, options.ranges, sorted(options.layers.items()))
+    told += (options.profile, options.latency, options.size)
     digest.update(repr((sorted(chosen.items()), data, told, options.seed, world)).encode())
     return digest.hexdigest()

@@ -31,7 +31,7 @@ class Network(nn.Module):
         for node in graph.nodes:
             for name, array in node.weights.items():
                 tensor = torch.from_numpy(array.copy()).float()
-                if name in _BUFFERS and node.op == _BATCH_NORM:
+                if is_constant(node, name):
                     self.register_buffer(key(node, name), tensor)
                 else:
                     self.register_parameter(key(node, name), nn.Parameter(tensor))
@@ -71,6 +71,11 @@ class Network(nn.Module):
                 for name in node.weights
             }
         return graph
+
+
+def is_constant(node: Node, name: str) -> bool:
+    """Whether training leaves a weight alone: what a batch norm follows, and convs that only select channels."""
+    return name in _BUFFERS if node.op == _BATCH_NORM else bool(node.attrs.get("fixed"))
 
 
 def key(node: Node, name: str) -> str:

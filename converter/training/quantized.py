@@ -19,7 +19,7 @@ from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.sharing import SharedQuantization
 from lacewing.converter.training.arithmetic import Arithmetic, Exact, Learned, weight_steps
-from lacewing.converter.training.network import check_trainable, key
+from lacewing.converter.training.network import check_trainable, is_constant, key
 from lacewing.converter.training.quantized_operators import OPERATORS, Values
 
 LAYERS = ("conv", "gemm")
@@ -38,9 +38,11 @@ class QuantizedNetwork(nn.Module):
         for node in self.layers():
             layer = plan.layers[node.name]
             for name, array in (("weight", layer.weight), ("bias", layer.bias)):
-                self.register_parameter(
-                    key(node, name), nn.Parameter(torch.from_numpy(array).float().clone())
-                )
+                tensor = torch.from_numpy(array).float().clone()
+                if is_constant(node, name):
+                    self.register_buffer(key(node, name), tensor)
+                else:
+                    self.register_parameter(key(node, name), nn.Parameter(tensor))
         members = SharedQuantization(graph, plan.float_values).members().values()
         self._sets = {v: i for i, values in enumerate(members) for v in values}
         first = {self._sets[v]: v for v in reversed(self._sets)}
