@@ -1,0 +1,342 @@
+"""Masks, schedules and saliency; the whole fine-tuning, its checkpoints and its processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_cases import Stripes, loss, metric, options, raw_graph, recipe, trained_net
+
+import lacewing
+from lacewing.converter.calibration import open_dataset
+from lacewing.converter.convert import convert
+from lacewing.converter.errors import OptionError
+from lacewing.converter.lowering.lower import lower
+from lacewing.converter.progress import silent
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.obs import Block
+from lacewing.converter.training import Recipe
+from lacewing.converter.training.data import batches, in_order, steps_per_epoch
+from lacewing.converter.training.distillation import squared_error
+from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.finetune import FineTuning
+from lacewing.converter.training.loop import TrainingError
+from lacewing.converter.training.masks import BlockMasks, block_sums
+from lacewing.converter.training.network import Network
+from lacewing.converter.training.recipe import load_recipe
+from lacewing.converter.training.saliency import SALIENCIES, Saliency
+from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
+
+ALONE = Workers(0, 1, torch.device("cpu"))
+
+
+def tuned(checkpoint=None, told=None, **changes):
+    graph, told = raw_graph(), told or options()
+    dataset = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
+    torch.set_num_threads(1)
+    return FineTuning(graph, dataset, recipe(**changes), told, ALONE, silent, checkpoint).run()
+
+
+def integers_of(result):
+    return lower(result.graph, result.plan).to_bytes()
+
+
+def sparse_masks(block, share=0.5):
+    graph = raw_graph()
+    return graph, BlockMasks(graph, {"wide": LayerBudget(block, share), "point": LayerBudget(block, 0.0, "told")})
+
+
+@pytest.mark.parametrize("block", [Block(1, 4), Block(2, 4), Block(4, 4), Block(8, 4), Block(4, 8)])
+def test_masks_drop_whole_blocks_and_exactly_the_share(block):
+    graph, masks = sparse_masks(block)
+    network = Network(graph)
+    masks.choose(Saliency("magnitude", masks.nodes()).scores(network), 1.0, {}, 0.0)
+    masks.apply(network)
+    node = masks.nodes()[0]
+    left = block_sums(network.weight(node).detach().abs().numpy(), block)
+    assert list(masks.keep) == ["wide"]
+    np.testing.assert_array_equal(left > 0, masks.keep["wide"])
+    assert masks.keep["wide"].sum() == left.size - round(0.5 * left.size)
+
+
+def test_the_least_salient_blocks_go():
+    _, masks = sparse_masks(Block(4, 4), 0.25)
+    shape = masks.keep["wide"].shape
+    scores = np.random.default_rng(0).permutation(masks.keep["wide"].size).reshape(shape)
+    weights = np.repeat(np.repeat(scores, 4, axis=0), 4, axis=1).reshape(32, 3, 3, 16).transpose(0, 3, 1, 2)
+    masks.choose({"wide": weights.astype(float)}, 1.0, {}, 0.0)
+    np.testing.assert_array_equal(masks.keep["wide"], scores >= round(0.25 * scores.size))
+
+
+def test_regrowth_brings_back_the_steepest_block_and_keeps_the_share():
+    _, masks = sparse_masks(Block(4, 4))
+    rng = np.random.default_rng(0)
+    saliency = {"wide": rng.uniform(1, 2, (32, 16, 3, 3))}
+    masks.choose(saliency, 1.0, {}, 0.0)
+    before = masks.keep["wide"].copy()
+    growth = np.zeros((32, 16, 3, 3))
+    row, column = np.argwhere(~before)[0]
+    tap, quad = divmod(int(column), 4)
+    growth[4 * row : 4 * row + 4, 4 * quad : 4 * quad + 4, tap // 3, tap % 3] = 1
+    masks.choose(saliency, 1.0, {"wide": growth}, 0.03)
+    assert masks.keep["wide"][row, column]
+    assert masks.keep["wide"].sum() == before.sum()
+
+
+def test_the_cubic_schedule_rises_from_nothing_to_all_and_stays():
+    schedule = SparsitySchedule("cubic", 0.5, 4)
+    shares = [schedule.share(i / 20) for i in range(21)]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert set(shares[10:]) == {1.0}
+    assert schedule.steps(100) == {0, 12, 25, 38, 50}
+    assert SparsitySchedule("one-shot", 0.5, 4).share(0) == 1.0
+
+
+def test_the_learning_rate_rises_and_ends_near_zero():
+    rates = [learning_rate(i / 200) for i in range(201)]
+    assert 0 < rates[0] < 0.1 and max(rates) <= 1 and rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize("kind", SALIENCIES)
+def test_every_saliency_finds_the_weights_that_matter(kind):
+    """Input channels that are always zero have no slope and no curvature; only their size is seen by magnitude."""
+    graph = raw_graph()
+    node = next(n for n in graph.nodes if n.name == "wide")
+    network = Network(graph)
+    saliency = Saliency(kind, [node])
+    with torch.no_grad():
+        network.weight(node)[:, :4] = 0.0
+        network.weight(node)[:, 4:8] *= 10.0
+    inputs, target = Stripes(64, 0).batch(range(64), torch.Generator())
+    loss(network(inputs), (target + 1) % 4).backward()
+    saliency.observe(network)
+    scores = saliency.scores(network)["wide"]
+    assert (scores[:, :4] == 0).all()
+    assert scores[:, 4:8].mean() > scores[:, 8:].mean()
+
+
+def test_square_head_is_relative():
+    teacher = torch.randn(8, 5)
+    assert float(squared_error(teacher, teacher)) == 0
+    assert float(squared_error(teacher * 10, teacher * 0)) == pytest.approx(1, rel=1e-4)
+
+
+def test_the_parts_of_a_batch_make_the_whole():
+    data = Stripes(50, 0)
+    whole = [t for _, t in batches(data, 16, 3, 1)]
+    parts = [[t for _, t in batches(data, 16, 3, 1, rank, 2)] for rank in range(2)]
+    assert len(whole) == steps_per_epoch(data, 16) == 3
+    for step, batch in enumerate(whole):
+        assert sorted(batch.tolist()) == sorted([*parts[0][step].tolist(), *parts[1][step].tolist()])
+    assert sum(len(t) for _, t in in_order(data, 16)) == 50
+
+
+def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
+    result = tuned()
+    assert result.metric["float"] > 0.9
+    assert result.metric["quantized"] > 0.9
+    gone = {n: 1 - result.plan.layers[n].keep.mean() for n, b in result.budgets.items() if b.share}
+    assert gone and all(share == pytest.approx(result.budgets[n].share, abs=0.05) for n, share in gone.items())
+    images = Stripes(32, 9).images
+    with torch.no_grad():
+        ours = result.network({"image": images})["linear"].numpy()
+    with lacewing.Session(integers_of(result)) as session:
+        (name,) = [o.name for o in session.outputs]
+        for i, wanted in enumerate(ours):
+            assert session.run({"image": images[i : i + 1].numpy()})[name][0].tobytes() == wanted.tobytes(), i
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "one-shot"}, {"loss": None}, {"answers": 0, "features": 0}])
+def test_every_way_to_train_learns_the_task(changes):
+    assert tuned(**changes).metric["quantized"] > 0.85
+
+
+def test_all_epochs_may_be_quantized_or_none():
+    assert tuned(epochs=2, quantized_epochs=2).metric["quantized"] > 0.85
+    assert tuned(epochs=2, quantized_epochs=0).history["quantized"] == []
+
+
+def test_mixed_precision_learns_too():
+    assert tuned(precision="bfloat16").metric["quantized"] > 0.85
+
+
+def test_the_same_seed_gives_the_same_file():
+    assert integers_of(tuned()) == integers_of(tuned())
+
+
+class Interrupted(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_killed_training_goes_on_to_the_same_result(tmp_path, monkeypatch, epoch):
+    whole = integers_of(tuned())
+    from lacewing.converter.training import checkpoint
+
+    saved = 0
+    original = checkpoint.Checkpoints.save
+
+    def save(self, state):
+        nonlocal saved
+        original(self, state)
+        saved += 1
+        if saved == epoch:
+            raise Interrupted
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", save)
+    with pytest.raises(Interrupted):
+        tuned(tmp_path / "kept")
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", original)
+    assert integers_of(tuned(tmp_path / "kept")) == whole
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    from lacewing.converter import output
+
+    tuned(tmp_path, epochs=1, quantized_epochs=0)
+    before = (tmp_path / "training.pt").read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output.os, "fsync", full)
+    (tmp_path / "training.pt").rename(tmp_path / "kept")
+    (tmp_path / "training.pt").write_bytes(before)
+    from lacewing.converter.training.checkpoint import Checkpoints
+
+    with pytest.raises(lacewing.errors.OutputError, match="No space"):
+        Checkpoints(tmp_path, "other").save({})
+    assert (tmp_path / "training.pt").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "training.pt"]
+
+
+def test_another_trainings_checkpoint_is_refused(tmp_path):
+    tuned(tmp_path, epochs=1, quantized_epochs=0)
+    with pytest.raises(OptionError, match="another network, recipe or options"):
+        tuned(tmp_path, epochs=1, quantized_epochs=0, learning_rate=0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "training.pt").write_bytes(content)
+    with pytest.raises(OptionError, match=r"training\.pt"):
+        tuned(tmp_path)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    torch.save({"format": 1, "fingerprint": Path("x")}, tmp_path / "training.pt")
+    with pytest.raises(OptionError, match="not a readable checkpoint"):
+        tuned(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice():
+    with pytest.raises(TrainingError, match="learning_rate"):
+        tuned(loss=lambda outputs, target: next(iter(outputs.values())).sum() * float("nan"))
+
+
+def test_the_teacher_and_the_source_stay_as_they_are():
+    graph, told = raw_graph(), options()
+    before = deepcopy(graph)
+    dataset = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
+    FineTuning(graph, dataset, recipe(epochs=1, quantized_epochs=0), told, ALONE, silent).run()
+    for a, b in zip(before.nodes, graph.nodes, strict=True):
+        for name in a.weights:
+            np.testing.assert_array_equal(a.weights[name], b.weights[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"saliency": "third"}, "saliency"),
+        ({"schedule": "linear"}, "schedule"),
+        ({"epochs": 0}, "epochs"),
+        ({"quantized_epochs": 9}, "quantized"),
+        ({"ramp": 1.5}, "ramp"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"loss": None, "answers": 0, "features": 0}, "nothing to learn"),
+        ({"validation": None}, "validation"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(OptionError, match=message):
+        replace(recipe(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "defines `def recipe"),
+        ("def recipe():\n    return 3", "defines `def recipe"),
+        ("def recipe():\n    return 1 / 0", "ZeroDivisionError"),
+        ("import", "SyntaxError"),
+    ],
+)
+def test_a_broken_recipe_file_says_what_is_wrong(tmp_path, text, message):
+    (tmp_path / "r.py").write_text(text)
+    with pytest.raises(OptionError, match=message):
+        load_recipe(tmp_path / "r.py")
+    with pytest.raises(OptionError, match="no such file"):
+        load_recipe(tmp_path / "absent.py")
+
+
+def test_data_of_no_known_kind_are_refused():
+    with pytest.raises(OptionError, match="map-style"):
+        tuned_with = Recipe(iter([1]), loss=loss)
+        graph, told = raw_graph(), options()
+        dataset = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
+        FineTuning(graph, dataset, tuned_with, told, ALONE, silent)
+
+
+def test_a_torch_dataset_will_do():
+    data = Stripes(128, 5)
+    dataset = torch.utils.data.TensorDataset(data.images, data.targets)
+    graph, told = raw_graph(), options()
+    calibration = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
+    told_recipe = Recipe(dataset, dataset, loss=loss, metric=metric, epochs=2, quantized_epochs=1, batch_size=64)
+    assert FineTuning(graph, calibration, told_recipe, told, ALONE, silent).run().metric["quantized"] > 0.85
+
+
+def test_max_drop_finds_a_sparsity_that_holds_on_held_out_samples(tmp_path):
+    data = Stripes(60, 4)
+    samples = [{"image": data.images[i : i + 1].numpy()} for i in range(len(data))]
+    told = options(sparsity=0.0, max_drop=5.0)
+    told = replace(told, calibration=samples, input_shapes={"image": (1, 3, 10, 10)})
+    report = convert(trained_net(), tmp_path / "m.lace", told)
+    drops = {a.sparsity: a.drop for a in report.attempts}
+    chosen = max(s for s, d in drops.items() if d <= 5.0)
+    assert drops[0.0] <= 5.0
+    assert report.judged_by == 12
+    with lacewing.Session(tmp_path / "m.lace") as session:
+        assert session.metadata.get("sparsity", {"share": 0.0})["share"] == pytest.approx(chosen)
+
+
+def test_options_of_training_without_training_are_refused():
+    for changes in ({"epochs": 3}, {"checkpoint": Path("x")}, {"device": "cpu"}):
+        with pytest.raises(OptionError, match="belongs to --finetune"):
+            options(**changes)
+    with pytest.raises(OptionError, match="leave out"):
+        options(max_drop=1.0)
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_they_agree_on(tmp_path):
+    script = Path(__file__).with_name("train_in_two.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571"]
+    done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = ((tmp_path / f"weights_{rank}").read_bytes() for rank in range(2))
+    assert first == second
+    with lacewing.Session(tmp_path / "m.lace") as session:
+        data = Stripes(128, 3)
+        right = [
+            int(next(iter(session.run({"image": image[None].numpy()}).values())).argmax()) == int(target)
+            for image, target in zip(data.images, data.targets, strict=True)
+        ]
+    assert np.mean(right) > 0.85
