@@ -1,0 +1,76 @@
+"""Every training of the benchmark, and what the tables need of each: the one list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NETWORKS = ("resnet20_cifar10", "resnet56_cifar10", "mobilenet_v1_0.5_cifar10")
+SPARSITIES = (0.3, 0.5, 0.75, 0.9)
+BLOCKS = ("1x4", "2x4", "4x4", "8x4")
+SEEDS = (0, 1, 2)
+# Of a network's channels, in the whole-channel baseline.
+CHANNEL_SHARES = (0.875, 0.75, 0.5)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training. ``method``: float, dense, auto, a block, single (unstructured), 2:4, channels."""
+
+    network: str
+    method: str
+    sparsity: float = 0.0  # channels: the share of the channels that go
+    seed: int = 0
+    rearrange: bool = True
+    distill: bool = True
+    engine: str = "lacewing"  # that computes the quantized stage
+    data: str = "full"  # or "500": images without labels
+
+    @property
+    def id(self) -> str:
+        """A name for files."""
+        parts = [
+            self.network,
+            self.method.replace(":", "of"),
+            f"{round(100 * self.sparsity)}",
+            f"s{self.seed}",
+        ]
+        parts += [] if self.rearrange else ["norearrange"]
+        parts += [] if self.distill else ["nodistill"]
+        parts += [] if self.engine == "lacewing" else [self.engine]
+        parts += [] if self.data == "full" else [f"d{self.data}"]
+        return "-".join(parts)
+
+
+def headline(seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
+    """The converter's own choice against the float network trained equally long."""
+    kinds = [("float", 0.0), ("dense", 0.0), *(("auto", s) for s in SPARSITIES)]
+    return [Cell(n, method, s, seed) for seed in seeds for n in NETWORKS for method, s in kinds]
+
+
+def comparison() -> list[Cell]:
+    """Blocks and other patterns, one seed: accuracy over measured latency."""
+    found = []
+    for network in NETWORKS:
+        for sparsity in SPARSITIES:
+            found += [Cell(network, method, sparsity) for method in (*BLOCKS, "single")]
+        found.append(Cell(network, "2:4", 0.5))
+        found += [Cell(network, "channels", 1 - share) for share in CHANNEL_SHARES]
+    return found
+
+
+def ablation() -> list[Cell]:
+    """What rearrangement, distillation and the quantization engine change."""
+    found = []
+    for network in NETWORKS:
+        found += [Cell(network, "auto", s, rearrange=False) for s in (0.5, 0.75)]
+        found += [Cell(network, "auto", s, distill=False) for s in (0.5, 0.75)]
+        found += [Cell(network, "auto", 0.75, engine="nncf"), Cell(network, "dense", engine="nncf")]
+    return found
+
+
+def little_data() -> list[Cell]:
+    """ResNet-20 with 500 images without labels; float is the published network."""
+    return [Cell(NETWORKS[0], "auto" if s else "dense", s, data="500") for s in (0.0, 0.3, 0.5, 0.75)]
+
+
+PARTS = {"headline": headline, "comparison": comparison, "ablation": ablation, "little": little_data}

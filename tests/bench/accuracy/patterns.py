@@ -1,0 +1,58 @@
+"""Ways to take weights out that are compared: blocks, single weights, two of four, the converter's own mix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from lacewing.converter.ir import Graph
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.obs import Block
+from lacewing.converter.training.finetune import FineTuning
+from lacewing.converter.training.masks import BlockMasks, block_sums
+from lacewing.format.description import QUAD
+
+Array = npt.NDArray[np.float64]
+
+SINGLE = Block(1, 1)
+
+
+class SingleWeights(FineTuning):
+    """Unstructured: each layer loses the same share as with blocks, weight by weight."""
+
+    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
+        """The shares of the options' own budget, of single weights."""
+        return {
+            name: replace(b, block=SINGLE) if b.share else b for name, b in super().budgets(graph).items()
+        }
+
+
+class TwoOfFour(FineTuning):
+    """2:4: of four neighbouring input channels every output keeps the two best; 50 % of every layer."""
+
+    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
+        """Half of the single weights of every layer that can be pruned."""
+        return {
+            name: LayerBudget(SINGLE, 0.5) if b.share else b for name, b in super().budgets(graph).items()
+        }
+
+    def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
+        """Masks of two in every four."""
+        return _TwoOfFourMasks(graph, budgets)
+
+
+class _TwoOfFourMasks(BlockMasks):
+    def choose(
+        self, saliency: Mapping[str, Array], part: float, growth: Mapping[str, Array], regrow: float
+    ) -> None:
+        """The two largest of each four once more than half of the way to the final sparsity is done, else three."""
+        count = 2 if part >= 0.5 else 3
+        for name in self.budgets:
+            fours = block_sums(saliency[name], SINGLE).reshape(-1, QUAD)
+            best = np.argsort(-fours, axis=1, kind="stable")[:, :count]
+            keep = np.zeros(fours.shape, np.bool_)
+            np.put_along_axis(keep, best, True, axis=1)
+            self.set({name: keep.reshape(self.keep[name].shape)})

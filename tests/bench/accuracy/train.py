@@ -1,0 +1,243 @@
+"""One cell: trains, writes the ``.lace`` file, measures it with the engine, keeps the result.
+
+A cell that has a result is not trained again; one that was broken off goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from accuracy import base
+from accuracy.cells import Cell
+from accuracy.channels import narrow
+from accuracy.cifar import BUILD, CifarTest, CifarTrain, test_set, train_set
+from accuracy.measure import INPUT, of_session, top1
+from accuracy.networks import MobileNetV1, pretrained_resnet
+from accuracy.patterns import SingleWeights, TwoOfFour
+from lacewing import Session
+from lacewing.converter.calibration import open_dataset
+from lacewing.converter.ir import Graph
+from lacewing.converter.lowering.lower import lower
+from lacewing.converter.options import ConvertOptions
+from lacewing.converter.output import write_atomically
+from lacewing.converter.progress import silent
+from lacewing.converter.source import load_training_graph
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.training import Recipe
+from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.finetune import FineTuned, FineTuning
+from lacewing.converter.training.loop import Stage, Trainer, measure
+from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.network import Network
+from lacewing.converter.training.quantized import QuantizedNetwork
+
+SHAPE = {INPUT: (1, 3, 32, 32)}
+BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
+EPOCHS, QUANTIZED_EPOCHS = 6, 1
+BATCH = 128
+RATE = 1e-3
+CALIBRATION = 256  # images
+EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
+LITTLE = 500  # images of the little-data cells
+
+KINDS = {"single": SingleWeights, "2:4": TwoOfFour}
+BLOCK_OF = {"single": "1x4", "2:4": "1x4", "dense": "auto", "float": "auto", "channels": "auto"}
+
+
+def cross_entropy(outputs: dict[str, Tensor], target: Tensor) -> Tensor:
+    """Of the only output."""
+    return nn.functional.cross_entropy(next(iter(outputs.values())), target)
+
+
+def right(outputs: dict[str, Tensor], target: Tensor) -> Tensor:
+    """[N]: 1 where the largest logit is the label's."""
+    return (next(iter(outputs.values())).argmax(1) == target).float()
+
+
+def workers(device: str) -> Workers:
+    """This process alone on ``device``."""
+    return Workers(0, 1, torch.device(device))
+
+
+def base_module(network: str, device: str) -> nn.Module:
+    """The float network that every training of ``network`` starts from, trained where it is not there yet."""
+    if network.startswith("mobilenet"):
+        return base.mobilenet()
+    module = pretrained_resnet(int(network.removeprefix("resnet").partition("_")[0]))
+    path = BUILD / "base" / f"{network}.pt"
+    graph = load_training_graph(module, SHAPE)
+    net = Network(graph)
+    if not path.exists():
+        recipe = _float_recipe(BASE_EPOCHS)
+        stage = Stage("float", net, recipe, BASE_EPOCHS, RATE, BlockMasks(graph, {}))
+        Trainer(train_set(), None, None, workers(device), silent).run(stage, lambda _: None)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(net.cpu().state_dict(), content)
+        write_atomically(path, content.getvalue())
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    module.load_state_dict(_module_names(state, module))
+    return module.eval()
+
+
+def _module_names(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """The state of a ``Network`` under the names of the torch module it was imported from."""
+    renamed = {"scale": "weight", "offset": "bias", "mean": "running_mean", "variance": "running_var"}
+    found = {}
+    for key, tensor in state.items():
+        layer, _, name = key.replace("|", ".").rpartition(":")
+        found[f"{layer}.{renamed.get(name, name)}"] = tensor
+    return {k: found.get(k, v) for k, v in module.state_dict().items()}
+
+
+def _float_recipe(epochs: int) -> Recipe:
+    return Recipe(
+        train_set(),
+        loss=cross_entropy,
+        epochs=epochs,
+        quantized_epochs=0,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        weight_decay=5e-4,
+        answers=0,
+        features=0,
+        precision="bfloat16",
+    )
+
+
+class Unlabelled500:
+    """Five hundred training images, augmented as all are, without their labels."""
+
+    def __init__(self, data: CifarTrain) -> None:
+        self._data, self._indices = data, range(0, len(data), len(data) // LITTLE)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator) -> tuple[dict[str, Tensor], None]:
+        """({"image": float32 [B,3,32,32]}, None)."""
+        return self._data.batch([self._indices[i] for i in indices], generator)[0], None
+
+
+def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
+    """How the cell is trained."""
+    common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
+    common |= {"rearrange": cell.rearrange, "engine": cell.engine}
+    if cell.data != "full":
+        return Recipe(
+            Unlabelled500(train_set()), validation, epochs=200, quantized_epochs=40, schedule="one-shot",
+            **(common | {"batch_size": 50}),
+        )  # fmt: skip
+    weights = {} if cell.distill else {"answers": 0, "features": 0}
+    quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
+    return Recipe(
+        train_set(), validation, loss=cross_entropy, epochs=EPOCHS, quantized_epochs=quantized,
+        weight_decay=5e-4, **common, **weights,
+    )  # fmt: skip
+
+
+def source_of(cell: Cell, device: str) -> Graph:
+    """The raw graph that the cell's training starts from."""
+    if cell.data != "full":
+        return load_training_graph(pretrained_resnet(20), SHAPE)
+    module = base_module(cell.network, device)
+    if cell.method == "channels":
+        images = train_set().batch(range(CALIBRATION))[0][INPUT]
+        module = narrow(module, 1 - cell.sparsity, images)
+    return load_training_graph(module, SHAPE)
+
+
+def options_of(cell: Cell) -> ConvertOptions:
+    """Sparsity, block and calibration images."""
+    data = train_set()
+    picked = range(0, len(data), len(data) // CALIBRATION)
+    if cell.data != "full":
+        picked = range(0, len(data), len(data) // LITTLE)
+    samples = [{INPUT: image[None]} for image in data.batch(list(picked)[:CALIBRATION])[0][INPUT].numpy()]
+    sparsity = cell.sparsity if cell.method not in ("float", "dense", "channels") else 0.0
+    block = BLOCK_OF.get(cell.method, cell.method)
+    return ConvertOptions(
+        samples, calibration_count=CALIBRATION, sparsity=sparsity, block=block, seed=cell.seed
+    )
+
+
+def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
+    """The cell's result, from its file or made now."""
+    folder = BUILD / "cells"
+    path = folder / f"{cell.id}.json"
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    started, test = time.monotonic(), test_set()
+    graph, recipe, options = source_of(cell, device), recipe_of(cell, test), options_of(cell)
+    if cell.method == "channels":
+        teacher = load_training_graph(base_module(cell.network, device), SHAPE)
+        graph, recipe = graph, replace(recipe, features=0.0, rearrange=False)
+        kind = type("Narrow", (FineTuning,), {"teacher": lambda self, quantized: teacher})
+    else:
+        kind = KINDS.get(cell.method, FineTuning)
+    dataset = open_dataset(options.calibration, {v: graph.shapes[v] for v in graph.inputs})
+    checkpoint = folder / cell.id
+    tuned = kind(graph, dataset, recipe, options, workers(device), silent, checkpoint).run()
+    result = {"cell": asdict(cell), "seconds": round(time.monotonic() - started), "device": device}
+    if cell.method == "float":
+        trained = Network(tuned.graph)
+        result |= {"top1": 100 * measure(trained, test, recipe, workers("cpu")), "bytes": 0}
+    else:
+        result |= _with_engine(tuned, folder / f"{cell.id}.lace", test)
+    result["start"] = 100 * tuned.metric["float"]
+    result["history"] = tuned.history
+    write_atomically(path, json.dumps(result, indent=1).encode())
+    for file in checkpoint.glob("*"):
+        file.unlink()
+    checkpoint.rmdir()
+    return result
+
+
+def _with_engine(tuned: FineTuned, path: Path, test: CifarTest) -> dict[str, Any]:
+    content = lower(tuned.graph, tuned.plan).to_bytes()
+    write_atomically(path, content)
+    with Session(content) as session:
+        accuracy = top1(of_session(session), test)
+        equal = _equal(session, tuned.network, test)
+    layers = {
+        name: {"block": f"{b.block.rows}x{b.block.columns}", "share": round(b.share, 4)}
+        for name, b in tuned.budgets.items()
+    }
+    return {
+        "top1": accuracy,
+        "bytes": len(content),
+        "equal_images": equal,
+        "sparsity": conv_sparsity(tuned.plan.layers, tuned.budgets),
+        "layers": layers,
+    }
+
+
+def conv_sparsity(layers: Mapping[str, Any], budgets: Mapping[str, LayerBudget]) -> float:
+    """The share of all convolution weights that are gone, first, depthwise and dense layers included."""
+    total = sum(layer.weight.size for layer in layers.values())
+    gone = sum(layers[name].weight.size * b.share for name, b in budgets.items())
+    return gone / total
+
+
+def _equal(session: Session, network: QuantizedNetwork, test: CifarTest) -> int:
+    """How many of the first images get the same bytes from torch and from the engine."""
+    images = test.batch(range(EQUAL_IMAGES))[0][INPUT]
+    with torch.no_grad():
+        ours = next(iter(network.eval()({INPUT: images}).values())).numpy()
+    theirs = of_session(session)(images).numpy()
+    return int(np.all(ours.view(np.uint32) == theirs.view(np.uint32), axis=1).sum())
+
+
+__all__ = ["MobileNetV1", "run"]
