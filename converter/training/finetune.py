@@ -25,6 +25,8 @@ from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
+from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange
+from lacewing.converter.sparsity.saliency import weight_saliency
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
 from lacewing.converter.training.distillation import Distillation, inner_values
@@ -32,6 +34,8 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage, Trainer, measure
 from lacewing.converter.training.masks import BlockMasks
 from lacewing.converter.training.network import Network
+from lacewing.converter.training.nncf_engine import NncfNetwork
+from lacewing.converter.training.nncf_quantizers import require_nncf
 from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe
@@ -52,6 +56,7 @@ class FineTuned:
     network: QuantizedNetwork
     history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     metric: dict[str, float] = field(default_factory=dict)  # of the recipe: "float" before, "quantized" after
+    rearrangement: Rearrangement | None = None
 
 
 class FineTuning:
@@ -74,6 +79,8 @@ class FineTuning:
         self._raw, self._dataset, self._options = copy.deepcopy(raw), dataset, options
         self._recipe = replace(recipe, seed=options.seed)
         self._workers, self._progress = workers, progress
+        if recipe.engine == "nncf":
+            require_nncf()
         name = raw.inputs[0]
         self._data = as_data(recipe.train, name, "the recipe's train")
         self._validation: Data | None = None
@@ -88,14 +95,14 @@ class FineTuning:
         """Trains to the end."""
         torch.manual_seed(self._options.seed)
         saved = self._checkpoints.load()
-        budgets = plan_budget(_canonical(self._raw), self._options, self._inputs, self._options.seed)
-        self._rearrange(budgets)
+        budgets = self.budgets(_canonical(self._raw))
+        rearrangement = self._rearrange(budgets)
         metric = self._metric_before()
-        masks = BlockMasks(self._raw, budgets)
+        masks = self.masks(self._raw, budgets)
         float_stage = self._float_stage(masks)
         if saved is not None:
             float_stage.load(saved["float"])
-        self._train(float_stage, self._raw, lambda s: self._checkpoints.save({"float": s.state()}))
+        self._train(float_stage, self.teacher(False), lambda s: self._checkpoints.save({"float": s.state()}))
         assert isinstance(float_stage.network, Network)
         trained = _canonical(float_stage.network.cpu().to_graph())
         stage = self._quantized_stage(trained, masks, budgets)
@@ -104,7 +111,7 @@ class FineTuning:
         before = float_stage.state()
         self._train(
             stage,
-            _canonical(self._raw),
+            self.teacher(True),
             lambda s: self._checkpoints.save({"float": before, "quantized": s.state()}),
         )
         assert isinstance(stage.network, QuantizedNetwork)
@@ -112,10 +119,35 @@ class FineTuning:
             metric["quantized"] = measure(stage.network, self._validation, self._recipe, self._workers)
         network = stage.network.cpu().eval()
         history = {s.name: s.history for s in (float_stage, stage)}
-        return FineTuned(trained, network.to_plan(), budgets, network, history, metric)
+        return FineTuned(trained, network.to_plan(), budgets, network, history, metric, rearrangement)
 
-    def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> None:
-        pass
+    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
+        """Block and share of every layer of the canonical ``graph``."""
+        return plan_budget(graph, self._options, self._inputs, self._options.seed)
+
+    def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
+        """The masks that training keeps to; a benchmark of other patterns has its own."""
+        return BlockMasks(graph, budgets)
+
+    def teacher(self, quantized: bool) -> Graph:
+        """The float network to imitate; in the quantized stage with the values that this stage has."""
+        return _canonical(self._raw) if quantized else self._raw
+
+    def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> Rearrangement | None:
+        """Moves the channels of ``self._raw`` so that what is worth keeping shares blocks."""
+        pruned = {name: b for name, b in budgets.items() if b.share}
+        if not self._recipe.rearrange or not pruned:
+            return None
+        saliency = weight_saliency(self._raw, pruned, self._inputs)
+        found = rearrange(
+            self._raw,
+            saliency,
+            {name: b.block for name, b in pruned.items()},
+            {name: b.share for name, b in pruned.items()},
+            self._options.seed,
+        )
+        self._raw = found.apply(self._raw)
+        return found
 
     def _metric_before(self) -> dict[str, float]:
         if self._validation is None or self._recipe.metric is None:
@@ -141,7 +173,8 @@ class FineTuning:
             layer.block_rows, layer.dense_reason = budget.block.rows, budget.reason
             layer.keep = masks.quads(name)
         recipe = self._recipe
-        network = QuantizedNetwork(graph, plan)
+        nncf = recipe.engine == "nncf"
+        network = NncfNetwork(graph, plan, self._inputs) if nncf else QuantizedNetwork(graph, plan)
         return Stage(
             "quantized", network, recipe, recipe.quantized_epochs, recipe.quantized_learning_rate, masks
         )

@@ -69,7 +69,10 @@ class BlockMasks:
         """[rows][K4]: what ``LayerPlan.keep`` wants; None for a layer that was not pruned."""
         if name not in self.keep:
             return None
-        return np.repeat(self.keep[name], self.budgets[name].block.columns // QUAD, axis=1)
+        keep, columns = self.keep[name], self.budgets[name].block.columns
+        if columns < QUAD:
+            return np.asarray(keep.reshape(len(keep), -1, QUAD // columns).any(axis=2))
+        return np.repeat(keep, columns // QUAD, axis=1)
 
     def nodes(self) -> list[Node]:
         """The pruned layers."""
