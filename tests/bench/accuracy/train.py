@@ -183,7 +183,7 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
     graph, recipe, options = source_of(cell, device), recipe_of(cell, test), options_of(cell)
     if cell.method == "channels":
         teacher = load_training_graph(base_module(cell.network, device), SHAPE)
-        graph, recipe = graph, replace(recipe, features=0.0, rearrange=False)
+        recipe = replace(recipe, features=0.0, rearrange=False)
         kind = type("Narrow", (FineTuning,), {"teacher": lambda self, quantized: teacher})
     else:
         kind = KINDS.get(cell.method, FineTuning)

@@ -1,0 +1,163 @@
+"""The fine-tuning part of docs/sparsity.md and its pictures, written from docs/data/accuracy.json."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+Row = dict[str, Any]
+NAMES = {"float": "float", "dense": "dense int8", "auto": "converter's mix", "single": "single weights"}
+COLOURS = {
+    "auto": "#2d8a6b", "1x4": "#c47f2c", "2x4": "#8b6bb5", "4x4": "#3b76b0", "8x4": "#7a8a2e",
+    "single": "#b04a4a", "2:4": "#b06aa0", "channels": "#70797b", "dense": "#1b2a2f",
+}  # fmt: skip
+WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 760, 420, 60, 50, 150, 40
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Per network: the headline over its seeds, the comparison, the ablations; then little data."""
+    rows: list[Row] = document["rows"]
+    epochs = f"{document['epochs']} epochs, the last {document['quantized_epochs']} quantized"
+    measured = (
+        "Top-1 on 5,000 test images, engine (float: torch); latency of one interleaved run, one thread."
+    )
+    parts = [f"{document['machine']}; {document['date']}; {epochs}. {measured}"]
+    for model in dict.fromkeys(r["model"] for r in rows):
+        mine = [r for r in rows if r["model"] == model and r["data"] == "full"]
+        if mine:
+            parts += [f"\n### {model}\n", *_network(mine)]
+    little = [r for r in rows if r["data"] != "full" and r["metric"] == "top1"]
+    if little:
+        parts += ["\n### 500 images without labels\n", *_little(little)]
+    return "\n".join(parts)
+
+
+def _network(rows: list[Row]) -> list[str]:
+    top1 = [r for r in rows if r["metric"] == "top1"]
+    floats = [r for r in top1 if r["block"] == "float"]
+    base = floats[0]["median"] if floats else None
+    lines = [
+        "| | sparsity asked | of all conv weights | top-1 | spread | seeds | against float | median ms | bytes | equal to torch |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in sorted(top1, key=_order):
+        time, size = (_other(rows, r, metric) for metric in ("latency_ms", "bytes"))
+        lost = f"{r['median'] - base:+.2f}" if base is not None and r["block"] != "float" else ""
+        spread = f"{r['min']:.2f} to {r['p90']:.2f}" if r["runs"] > 1 else ""
+        equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
+        lines.append(
+            f"| {label(r)} | {r['sparsity']:.0%} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
+            f"| {r['runs']} | {lost} | {f'{time:.3f}' if time else ''} | {f'{size:,}' if size else ''} | {equal} |"
+        )
+    return lines
+
+
+def _little(rows: list[Row]) -> list[str]:
+    lines = [
+        "| | sparsity asked | top-1 | published float network | lost | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {r['model']}, {label(r)} | {r['sparsity']:.0%} | {r['median']:.2f} | {r['start']:.2f} | {r['start'] - r['median']:.2f} "
+        f"| {r['seconds']:.0f} |"
+        for r in sorted(rows, key=_order)
+    ]
+
+
+def label(row: Row) -> str:
+    """What a reader calls the row."""
+    name = NAMES.get(row["block"], row["block"])
+    if row["block"] == "channels":
+        name = "whole channels"
+    return name + "".join(
+        [
+            "" if row["rearrange"] else ", not rearranged",
+            "" if row["distill"] else ", without teacher",
+            "" if row["engine"] == "lacewing" else f", {row['engine'].upper()} quantizers",
+        ]
+    )
+
+
+def _order(row: Row) -> tuple[bool, bool, bool, float, str]:
+    plain = row["rearrange"] and row["distill"] and row["engine"] == "lacewing"
+    ours = row["block"] in ("float", "dense", "auto")
+    return (not plain, not ours, row["block"] != "float", row["sparsity"], row["block"])
+
+
+def _other(rows: list[Row], row: Row, metric: str) -> Any:
+    keys = ("block", "sparsity", "rearrange", "distill", "engine", "data")
+    found = [r for r in rows if r["metric"] == metric and all(r[k] == row[k] for k in keys)]
+    return found[0]["median"] if found else None
+
+
+def picture(document: dict[str, Any], model: str) -> str:
+    """Accuracy over measured latency: a line per pattern, up and left is better."""
+    rows = [r for r in document["rows"] if r["model"] == model and r["data"] == "full"]
+    points = _points(rows)
+    floats = [r["median"] for r in rows if r["metric"] == "top1" and r["block"] == "float"]
+    xs = [x for line in points.values() for x, _ in line]
+    ys = [y for line in points.values() for _, y in line] + floats
+    x_most, y_least, y_most = max(xs) * 1.05, min(ys) - 0.5, max(ys) + 0.5
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+        return LEFT + width * x / x_most, TOP + height * (y_most - y) / (y_most - y_least)
+
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        f'<text x="{LEFT}" y="22" font-size="15">{escape(model)}: top-1 % over median latency, ms</text>',
+        *_axes(at, x_most, y_least, y_most),
+    ]
+    for value in floats:
+        x, y = at(x_most, value)
+        out.append(
+            f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke="#1b2a2f" stroke-dasharray="4 4"/>'
+        )
+        out.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">float</text>')
+    for i, (name, line) in enumerate(points.items()):
+        out += _line(name, [at(*p) for p in line], TOP + 40 + 20 * i)
+    return "\n".join([*out, "</svg>", ""])
+
+
+def _points(rows: list[Row]) -> dict[str, list[tuple[float, float]]]:
+    plain = [
+        r for r in rows
+        if r["metric"] == "top1" and r["rearrange"] and r["distill"] and r["engine"] == "lacewing"
+    ]  # fmt: skip
+    points: dict[str, list[tuple[float, float]]] = {}
+    for name in COLOURS:
+        found = [(_other(rows, r, "latency_ms"), r["median"]) for r in plain if r["block"] == name]
+        line = sorted((x, y) for x, y in found if x is not None)
+        if line:
+            points[name] = line
+    return points
+
+
+def _axes(at: Any, x_most: float, y_least: float, y_most: float) -> list[str]:
+    out = []
+    for i in range(6):
+        x, y = x_most * i / 5, y_least + (y_most - y_least) * i / 5
+        px, bottom = at(x, y_least)
+        left, py = at(0, y)
+        out.append(f'<line x1="{px:.1f}" y1="{TOP}" x2="{px:.1f}" y2="{bottom:.1f}" stroke="#e3e8e8"/>')
+        out.append(
+            f'<line x1="{left:.1f}" y1="{py:.1f}" x2="{at(x_most, 0)[0]:.1f}" y2="{py:.1f}" stroke="#e3e8e8"/>'
+        )
+        out.append(f'<text x="{px:.1f}" y="{bottom + 20:.1f}" text-anchor="middle">{x:.2f}</text>')
+        out.append(f'<text x="{left - 8:.1f}" y="{py + 4:.1f}" text-anchor="end">{y:.1f}</text>')
+    return out
+
+
+def _line(name: str, points: list[tuple[float, float]], legend: int) -> list[str]:
+    colour = COLOURS[name]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    out = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>']
+    out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points]
+    text = escape(NAMES.get(name, "whole channels" if name == "channels" else name))
+    x = WIDTH - RIGHT + 16
+    return [
+        *out,
+        f'<circle cx="{x}" cy="{legend}" r="4" fill="{colour}"/>',
+        f'<text x="{x + 10}" y="{legend + 4}">{text}</text>',
+    ]
