@@ -62,6 +62,17 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--block", choices=BLOCKS, default="auto", help="output x input channels of a block")
     parser.add_argument("--budget", choices=BUDGETS, default="global", help="how layers share the sparsity")
     parser.add_argument(
+        "--profile",
+        metavar="NAME|FILE.toml",
+        help="the device to convert for (default: the shipped profile of this machine's kernels)",
+    )
+    parser.add_argument(
+        "--latency", type=float, metavar="MS", help="prunes until the device is predicted to take so long"
+    )
+    parser.add_argument(
+        "--size", type=float, metavar="KB", help="prunes until the weights take so many KB (1024 bytes)"
+    )
+    parser.add_argument(
         "--layer",
         action="append",
         default=[],
@@ -85,6 +96,9 @@ def run_convert(args: argparse.Namespace) -> int:
         sparsity=args.sparsity,
         block=args.block,
         budget=args.budget,
+        profile=args.profile,
+        latency=args.latency,
+        size=args.size,
         layers=layer_choices(args.layer),
         seed=args.seed,
         **training(args),
@@ -171,13 +185,15 @@ def _report_text(report: ConversionReport) -> str:
             la.block,
             f"{la.sparsity:.2f}",
             size(la.bytes),
+            f"{la.predicted_us:.1f}",
         ]
         + [_db(la.sqnr_db), la.dense_reason]
         for la in report.layers
     ]
-    header = ["layer", "kind", "output", "block", "sparsity", "bytes", "SQNR dB", "dense because"]
+    header = ["layer", "kind", "output", "block", "sparsity", "bytes", "us", "SQNR dB", "dense because"]
     lines = [table(header, rows, left=2), ""]
     lines += _training_lines(report) + [f"warning: {w}" for w in report.warnings]
+    lines.append(f"{report.predicted_ms:.3f} ms predicted, {report.profile}, one thread")
     lines.append(
         f"{report.output}: {size(report.output_bytes)} (from {size(report.source_bytes)}), "
         f"sparsity {report.sparsity:.1%}, {report.seconds:.1f} s"

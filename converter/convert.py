@@ -30,7 +30,7 @@ from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.search import engine_metric, sparsest
 from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
-from lacewing.converter.sparsity.budget import plan_budget
+from lacewing.converter.sparsity.budget import device_profile, plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.training.pipeline import fine_tune, prepared
 from lacewing.converter.training.unlabelled import held_out, split
@@ -134,8 +134,15 @@ def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
         "model": made.graph.name,
         "calibration": {"samples": len(dataset), "ranges": options.ranges, "seed": options.seed},
     }
-    if options.sparsity:
-        metadata["sparsity"] = {"share": options.sparsity, "block": options.block, "budget": options.budget}
+    if options.prunes:
+        limits = {"latency_ms": options.latency, "size_kb": options.size}
+        metadata["sparsity"] = {
+            "share": options.sparsity,
+            "block": options.block,
+            "budget": options.budget,
+            **{key: value for key, value in limits.items() if value is not None},
+        }
+        metadata["profile"] = device_profile(options).name
     if made.tuning is not None:
         metadata["fine_tuning"] = {"epochs": made.tuning.epochs, "samples": made.tuning.samples}
     if plan.repeats:

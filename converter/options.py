@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from lacewing.converter.errors import OptionError
 from lacewing.converter.quantization.ranges import RANGES
 from lacewing.converter.training.recipe import Recipe
 from lacewing.format.description import BLOCK_ROWS
+from lacewing.profiles.profile import load
 
 Samples = Iterable[Mapping[str, npt.NDArray[np.float32]]]
 
@@ -34,7 +36,7 @@ class LayerChoice:
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Options of ``convert``; the fields are the command line's flags. Raises OptionError for a bad value.
+    """Options of ``convert``; the fields are the command line's flags. Raises OptionError or ProfileError for a bad value.
 
     calibration: a folder of images, .npz, .npy, a recipe .py, or samples {input name: array}.
     """
@@ -48,6 +50,11 @@ class ConvertOptions:
     sparsity: float = 0.0
     block: str = "auto"
     budget: str = "global"
+    profile: str | None = (
+        None  # device profile: a shipped one's name, or a file .toml; None: this machine's tier
+    )
+    latency: float | None = None  # ms: the most that the network may take on that device
+    size: float | None = None  # KB of 1024 bytes: the most that its weights may take
     layers: dict[str, LayerChoice] = field(default_factory=dict)  # node name -> choice
     finetune: Recipe | bool = False  # True: distillation on the calibration data
     epochs: int | None = None  # of fine-tuning; None: the recipe's, or as many as the network's size allows
@@ -57,6 +64,11 @@ class ConvertOptions:
     seed: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)  # added to the file's own
 
+    @property
+    def prunes(self) -> bool:
+        """Whether layers are pruned that no ``layers`` names."""
+        return bool(self.sparsity) or self.latency is not None or self.size is not None
+
     def __post_init__(self) -> None:
         _one_of("--ranges", self.ranges, tuple(RANGES))
         _one_of("--block", self.block, BLOCKS)
@@ -65,9 +77,23 @@ class ConvertOptions:
         for name, choice in self.layers.items():
             _one_of(f"--layer {name}", choice.block, BLOCKS)
             _share(f"--layer {name}", choice.sparsity)
+        self._check_limits()
         self._check_training()
         if self.calibration_count < 1:
             raise OptionError(f"--calib-count must be at least 1, not {self.calibration_count}")
+
+    def _check_limits(self) -> None:
+        for flag, value in (("--latency", self.latency), ("--size", self.size)):
+            if value is None:
+                continue
+            if not 0 < value < math.inf:
+                raise OptionError(f"{flag} is a number above 0, not {value}")
+            if self.budget == "uniform":
+                raise OptionError(f"{flag} chooses each layer's sparsity: leave out --budget uniform")
+            if self.max_drop is not None:
+                raise OptionError(f"{flag} and --max-drop each set the sparsity: give one of them")
+        if self.profile is not None:
+            load(self.profile)
 
     def _check_training(self) -> None:
         if not self.finetune:

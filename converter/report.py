@@ -13,14 +13,14 @@ import onnx
 import onnxruntime
 
 import lacewing
-from lacewing.converter.ir import Graph, Node
+from lacewing.converter.ir import Node
 from lacewing.converter.made import Attempt, Made, Tuning
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.quantization.plan import LayerPlan
-from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.budget import DENSE_IS_FASTER, PRUNABLE, device_profile
 from lacewing.format.model import Op
 
 _LOW_SQNR_DB = 12.0
+_SHORT_OF = 0.01  # share: of the sparsity asked for, to be worth a warning
 _MUCH_LOST = 2.0  # points on held-out samples
 _COMPACT_SHARE = 0.3  # sparsity above which a network that leans on depthwise layers needs fine-tuning
 
@@ -40,6 +40,7 @@ class LayerReport:
     kept_macs: int
     sqnr_db: float | None  # None: equal bits
     dense_reason: str
+    predicted_us: float  # on the profile's device
 
 
 @dataclass
@@ -50,6 +51,8 @@ class ConversionReport:
     warnings: list[str]
     versions: dict[str, str]
     sparsity: float  # weights gone / weights, all layers
+    profile: str  # of the device that times are predicted for, one thread
+    predicted_ms: float  # the whole network
     source: str = ""
     output: str = ""
     source_bytes: int = 0
@@ -73,20 +76,21 @@ class ConversionReport:
 
 def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
     """The report of a lowered network, files not yet known. ``options.sparsity`` is what was asked for or found."""
-    graph = made.graph
+    graph, profile = made.graph, device_profile(options)
+    times = {op.name: profile.op(made.model, op) / 1e3 for op in made.model.ops}
     ops = {op.name: op for op in made.model.ops if op.kind in ("conv", "depthwise")}
     layers = [
-        _layer(graph, node, ops[node.name], made.plan.layers[node.name], made.budgets[node.name], made.sqnr)
+        _layer(made, node, ops[node.name], times[node.name])
         for node in graph.nodes
         if node.op in ("conv", "gemm") and node.name in ops
     ]
-    weights = sum(math.prod(layer.weight_shape) for layer in layers)
-    gone = sum(math.prod(layer.weight_shape) * layer.sparsity for layer in layers)
     return ConversionReport(
         layers,
-        _warnings(layers, options, made.tuning),
+        _warnings(layers, options, made.tuning, profile.name),
         _versions(),
-        round(gone / max(weights, 1), 4),
+        round(_gone(layers), 4),
+        profile.name,
+        round(sum(times.values()) / 1e3, 4),
         output_sqnr_db={v: _finite(made.sqnr[v]) for v in graph.outputs},
         tuning=made.tuning,
         attempts=made.attempts,
@@ -94,9 +98,14 @@ def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
     )
 
 
-def _layer(
-    graph: Graph, node: Node, op: Op, layer: LayerPlan, budget: LayerBudget, sqnr: dict[str, float]
-) -> LayerReport:
+def _gone(layers: list[LayerReport]) -> float:
+    """Share of the layers' weights."""
+    weights = sum(math.prod(layer.weight_shape) for layer in layers)
+    return sum(math.prod(layer.weight_shape) * layer.sparsity for layer in layers) / max(weights, 1)
+
+
+def _layer(made: Made, node: Node, op: Op, microseconds: float) -> LayerReport:
+    graph, layer, budget = made.graph, made.plan.layers[node.name], made.budgets[node.name]
     kept = 1.0
     if layer.keep is not None:
         kept = float(layer.keep.mean())
@@ -111,8 +120,9 @@ def _layer(
         sum(int(a.nbytes) for a in op.data.values()),
         macs,
         round(macs * kept),
-        _finite(sqnr[node.output]),
+        _finite(made.sqnr[node.output]),
         budget.reason,
+        round(microseconds, 2),
     )
 
 
@@ -120,8 +130,17 @@ def _finite(value: float) -> float | None:
     return round(value, 2) if math.isfinite(value) else None
 
 
-def _warnings(layers: list[LayerReport], options: ConvertOptions, tuning: Tuning | None) -> list[str]:
+def _warnings(
+    layers: list[LayerReport], options: ConvertOptions, tuning: Tuning | None, profile: str
+) -> list[str]:
     found = []
+    slower = [la for la in layers if la.dense_reason.startswith(DENSE_IS_FASTER)]
+    pruned = [la for la in layers if la.block != "dense" or la.dense_reason.startswith(PRUNABLE)]
+    if slower and _gone(pruned) < options.sparsity - _SHORT_OF:
+        found.append(
+            f"sparsity {_gone(pruned):.2f} instead of {options.sparsity:.2f}: more would make layers slower than they "
+            f"are dense, on {profile}"
+        )
     weak = [la for la in layers if la.sqnr_db is not None and la.sqnr_db < _LOW_SQNR_DB]
     if weak:
         names = ", ".join(f"{la.name} ({la.sqnr_db:.1f} dB)" for la in weak[:5])
@@ -134,9 +153,10 @@ def _warnings(layers: list[LayerReport], options: ConvertOptions, tuning: Tuning
             f"{tuning.epochs} epochs do not repair {options.sparsity:.0%} sparsity; give more data or epochs, "
             "or let --max-drop find what they can repair"
         )
-    if tuning is None and options.sparsity >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
+    share = options.sparsity or _gone(pruned)
+    if tuning is None and share >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
         found.append(
-            f"{options.sparsity:.0%} one-shot sparsity on a compact network costs accuracy: "
+            f"{share:.0%} one-shot sparsity on a compact network costs accuracy: "
             "measure with `lacewing compare`, and --finetune or ask for less"
         )
     return found

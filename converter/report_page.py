@@ -21,7 +21,8 @@ th:first-child,td:first-child,td:last-child,th:last-child{text-align:left}code{o
 </style></head><body>
 <h1>{{ r.output }}</h1>
 <p>{{ r.source }}: {{ r.source_bytes }} bytes &rarr; {{ r.output_bytes }} bytes; sparsity
-{{ "%.1f" | format(100 * r.sparsity) }} %; {{ "%.1f" | format(r.seconds) }} s</p>
+{{ "%.1f" | format(100 * r.sparsity) }} %; {{ "%.3f" | format(r.predicted_ms) }} ms predicted ({{ r.profile }}, one
+thread); {{ "%.1f" | format(r.seconds) }} s</p>
 {% for w in r.warnings %}<p class="warning">{{ w }}</p>{% endfor %}
 <h2>Multiply-accumulates by layer (grey: dropped)</h2>
 <svg width="{{ bars | length * width }}" height="{{ height }}" role="img"
@@ -33,10 +34,10 @@ th:first-child,td:first-child,td:last-child,th:last-child{text-align:left}code{o
 {% endfor %}</svg>
 <h2>Layers</h2>
 <table><tr><th>layer</th><th>kind</th><th>weights</th><th>output</th><th>block</th><th>sparsity</th><th>bytes</th>
-<th>MACs</th><th>kept</th><th>SQNR dB</th><th>dense because</th></tr>
+<th>MACs</th><th>kept</th><th>us</th><th>SQNR dB</th><th>dense because</th></tr>
 {% for l in r.layers %}<tr><td>{{ l.name }}</td><td>{{ l.kind }}</td><td>{{ l.weight_shape | join("x") }}</td>
 <td>{{ l.output_shape | join("x") }}</td><td>{{ l.block }}</td><td>{{ "%.2f" | format(l.sparsity) }}</td>
-<td>{{ l.bytes }}</td><td>{{ l.macs }}</td><td>{{ l.kept_macs }}</td>
+<td>{{ l.bytes }}</td><td>{{ l.macs }}</td><td>{{ l.kept_macs }}</td><td>{{ "%.1f" | format(l.predicted_us) }}</td>
 <td>{{ "equal" if l.sqnr_db is none else "%.1f" | format(l.sqnr_db) }}</td><td>{{ l.dense_reason }}</td></tr>
 {% endfor %}</table>
 <h2>Reproduce</h2><p><code>{{ r.command }}</code></p>

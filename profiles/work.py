@@ -143,13 +143,18 @@ def op_work(model: Model, op: Op, step: int, wide: bool) -> list[Work]:
     return plain_work(name, math.prod(output.dims))
 
 
-def _file_conv_work(model: Model, op: Op, step: int, wide: bool) -> list[Work]:
+def conv_sizes(model: Model, op: Op) -> Conv:
+    """The sizes of a file's convolution."""
     a, source, output = op.attributes, model.tensors[op.inputs[0]].dims, model.tensors[op.output].dims
     _, channels, height, width = (*output, 1, 1)[:4]
     pads = any(a[f"pad_{side}"] for side in ("top", "left", "bottom", "right"))
     taps = int(a["kernel_h"] * a["kernel_w"])
     packed = taps > 1 or pads or (a["stride_h"], a["stride_w"]) != (1, 1)
-    conv = Conv(source[1], channels, taps, height, width, packed)
+    return Conv(source[1], channels, taps, height, width, packed)
+
+
+def _file_conv_work(model: Model, op: Op, step: int, wide: bool) -> list[Work]:
+    conv, a = conv_sizes(model, op), op.attributes
     if a["encoding"] == ENCODINGS["dense"]:
         return conv_work(conv, "dense", 0, step)
     rows, kept = int(a["block_rows"]), len(op.data["weights"])

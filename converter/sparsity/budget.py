@@ -1,8 +1,9 @@
-"""How much of each layer goes: the overall sparsity divided over the layers."""
+"""How much of each layer goes, and in which blocks: the overall target divided over the layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +13,27 @@ import numpy.typing as npt
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.options import MAX_SPARSITY, ConvertOptions
-from lacewing.converter.quantization.layerwise import run_node
-from lacewing.converter.sparsity import moments, obs
+from lacewing.converter.sparsity import obs
+from lacewing.converter.sparsity.allocation import Choice, Limits, least, least_error
 from lacewing.converter.sparsity.columns import to_columns
+from lacewing.converter.sparsity.prices import Price, Prices
+from lacewing.converter.sparsity.survey import Scores, survey
 from lacewing.format.description import QUAD
-from lacewing.format.model import ceil_div
+from lacewing.profiles.profile import Profile, for_this_machine, load
 
 Array = npt.NDArray[Any]
 
-AUTO_BLOCK = obs.Block(2, QUAD)
+AUTO_BLOCK = obs.Block(2, QUAD)  # of the network that `auto` is measured against
 DENSE = obs.Block(4, QUAD)  # what a dense layer is stored in
 MIN_INPUTS = 16  # weights per output channel below which a layer stays dense
 MIN_OUTPUTS = 8  # output channels below which it does
+DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which the profile says so
+NOT_NEEDED = "the target is met without it"
+PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
+KIB = 1024
 _LEAST, _MOST = 0.5, 1.5  # of the overall sparsity, that `global` may give one layer
-MIN_PAYING_SPARSITY = 0.10  # below it the index of the kept blocks costs about what the dropped ones save
+_LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
+_SHARES = 20  # steps between the least and the most share of a layer; the overall sparsity is one of them
 
 
 @dataclass(frozen=True)
@@ -37,10 +45,18 @@ class LayerBudget:
     reason: str = ""
 
 
+def device_profile(options: ConvertOptions) -> Profile:
+    """The device that the options convert for. Raises ProfileError."""
+    return for_this_machine() if options.profile is None else load(options.profile)
+
+
 def plan_budget(
     graph: Graph, options: ConvertOptions, inputs: Mapping[str, Array], seed: int
 ) -> dict[str, LayerBudget]:
-    """A budget for every conv and gemm. inputs: name -> [N, ...] f32. Raises OptionError for unknown layers."""
+    """A budget for every conv and gemm. inputs: name -> [N, ...] f32.
+
+    Raises OptionError for unknown layers and targets out of reach, ProfileError for a bad profile.
+    """
     layers = {n.name: n for n in graph.nodes if n.op in ("conv", "gemm")}
     _check_names(options, layers)
     budgets = {name: LayerBudget(DENSE, 0.0, _why_dense(graph, n)) for name, n in layers.items()}
@@ -50,14 +66,16 @@ def plan_budget(
         block = _block(choice.block, layers[name])
         budgets[name] = LayerBudget(block, choice.sparsity, "" if choice.sparsity else "as told")
     free = [layers[name] for name, b in budgets.items() if not b.reason and name not in options.layers]
-    if not options.sparsity or not free:
+    if not options.prunes:
         reason = "no sparsity asked for"
         return budgets | {n.name: LayerBudget(DENSE, 0.0, reason) for n in free}
-    blocks = {n.name: _block(options.block, n) for n in free}
-    shares = dict.fromkeys((n.name for n in free), options.sparsity)
-    if options.budget == "global":
-        shares = _global_shares(_survey(graph, blocks, inputs, seed), options.sparsity)
-    return budgets | {name: _paying(blocks[name], share) for name, share in shares.items()}
+    prices = Prices(graph, device_profile(options))
+    if options.budget == "uniform":
+        return budgets | {n.name: _uniform(n, options, prices) for n in free}
+    taken = _taken(budgets, {n.name for n in free}, prices)
+    blocks = {n.name: _candidates(n, options.block, prices) for n in free}
+    scores = survey(graph, blocks, inputs, seed)
+    return budgets | _solved(free, scores, options, prices, taken)
 
 
 def _block(name: str, node: Node) -> obs.Block:
@@ -67,6 +85,12 @@ def _block(name: str, node: Node) -> obs.Block:
     rows, columns = (int(size) for size in name.split("x"))
     paired = to_columns(node.weights["weight"][:1]).shape[1] % columns == 0
     return obs.Block(rows, columns if paired else QUAD)
+
+
+def _candidates(node: Node, name: str, prices: Prices) -> list[obs.Block]:
+    """The blocks that the layer may take; all that the device has kernels for if the option says "auto"."""
+    names = prices.profile.blocks if name == "auto" else (name,)
+    return list(dict.fromkeys(_block(name, node) for name in names))
 
 
 def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
@@ -81,6 +105,8 @@ def _why_dense(graph: Graph, node: Node) -> str:
     weight = node.weights["weight"]
     if int(node.attrs.get("groups", 1)) != 1:
         return "grouped or depthwise"
+    if node.attrs.get("fixed"):
+        return "selects channels"
     if node.inputs[0] in graph.inputs or (node.op == "conv" and weight.shape[1] <= QUAD):
         return "first convolution"
     if weight[0].size < MIN_INPUTS or len(weight) < MIN_OUTPUTS:
@@ -88,60 +114,134 @@ def _why_dense(graph: Graph, node: Node) -> str:
     return ""
 
 
-def _paying(block: obs.Block, share: float) -> LayerBudget:
-    if share < MIN_PAYING_SPARSITY:
-        return LayerBudget(DENSE, 0.0, f"sparsity {share:.2f} would not pay (below {MIN_PAYING_SPARSITY})")
-    return LayerBudget(block, share)
+def _uniform(node: Node, options: ConvertOptions, prices: Prices) -> LayerBudget:
+    block, dense = _block(options.block, node), prices.dense(node.name).nanoseconds
+    sparse = prices.pruned(node.name, block, options.sparsity).nanoseconds
+    if _pays(sparse, dense):
+        return LayerBudget(block, options.sparsity)
+    return LayerBudget(DENSE, 0.0, _why_faster(dense, sparse, prices.profile))
 
 
-def _survey(
-    graph: Graph, blocks: Mapping[str, obs.Block], inputs: Mapping[str, Array], seed: int
-) -> dict[str, Array]:
-    """Per layer [blocks]: the error of dropping each block alone, relative to the layer's output power."""
-    generator = np.random.default_rng(seed)
-    values = dict(inputs)
-    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
-    found: dict[str, Array] = {}
-    for i, node in enumerate(graph.nodes):
-        if node.name in blocks:
-            source = values[node.inputs[0]]
-            found[node.name] = _relative_scores(node, source, blocks[node.name], generator)
-        values[node.output] = _with_clip(node, run_node(graph, node, values))
-        for value in {v for v in node.inputs if last_use[v] == i}:
-            del values[value]
+def _pays(sparse: float, dense: float) -> bool:
+    return sparse <= (1 - _LEAST_GAIN) * dense
+
+
+def _why_faster(dense: float, sparse: float, profile: Profile) -> str:
+    return (
+        f"{DENSE_IS_FASTER}, or as fast, on {profile.name}: {dense / 1e3:.1f} us, blocks {sparse / 1e3:.1f}"
+    )
+
+
+def _taken(budgets: Mapping[str, LayerBudget], free: set[str], prices: Prices) -> Price:
+    """What everything costs whose budget is settled."""
+    total = prices.rest
+    for name, budget in budgets.items():
+        if name not in free:
+            total = total.plus(_price(name, budget, prices))
+    return total
+
+
+def _price(name: str, budget: LayerBudget, prices: Prices) -> Price:
+    return prices.pruned(name, budget.block, budget.share) if budget.share else prices.dense(name)
+
+
+def _solved(
+    nodes: Sequence[Node], scores: Mapping[str, Scores], options: ConvertOptions, prices: Prices, taken: Price
+) -> dict[str, LayerBudget]:
+    """The least error within the options' limits. Layers that no block makes faster are dense and not counted."""
+    shares = _shares(options)
+    choices = [_choices(n, scores[n.name], shares, prices) for n in nodes]
+    wanted = options.sparsity * sum(
+        n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if len(own) > 1
+    )
+    limits = _limits(nodes, options, prices, taken, wanted)
+    found = least_error(choices, limits)
+    if found is None and options.latency is None and options.size is None:
+        limits = _without_what_is_slower(choices, limits)
+        found = least_error(choices, limits)
+    if found is None:
+        raise OptionError(_out_of_reach(choices, limits, taken, options, prices.profile))
+    return {
+        node.name: _budget(choice, own, prices.profile)
+        for node, choice, own in zip(nodes, found, choices, strict=True)
+    }
+
+
+def _shares(options: ConvertOptions) -> Array:
+    """The shares of a layer's blocks that may go. With a sparsity alone no layer is far from it: the error of much more
+    is no longer the sum of its blocks', and late layers would take it all, cheap in error and in time."""
+    if options.latency is not None or options.size is not None:
+        return np.linspace(0, MAX_SPARSITY, 2 * _SHARES)[1:]
+    around = np.linspace(_LEAST, _MOST, _SHARES + 1) * options.sparsity
+    return np.minimum([*around, options.sparsity], MAX_SPARSITY)
+
+
+def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[Choice]:
+    """Dense, and every block and share that is faster than dense."""
+    weights, dense = node.weights["weight"].size, prices.dense(node.name)
+    found = [Choice(None, 0.0, 0.0, dense.nanoseconds, dense.bytes, 0.0)]
+    for block, rising in scores.items():
+        total = np.concatenate([[0.0], np.cumsum(rising)])
+        for drop in sorted({round(float(share) * len(rising)) for share in shares} - {0}):
+            price = prices.sparse(node.name, block, len(rising) - drop)
+            if _pays(price.nanoseconds, dense.nanoseconds):
+                share = drop / len(rising)
+                found.append(Choice(block, share, float(total[drop]), *price, share * weights))
     return found
 
 
-def _with_clip(node: Node, array: Array) -> Array:
-    low, high = node.attrs.get("clip", (-np.inf, np.inf))
-    return np.clip(array, np.float32(low), np.float32(high))
+def _limits(
+    nodes: Sequence[Node], options: ConvertOptions, prices: Prices, taken: Price, gone: float
+) -> Limits:
+    """With a sparsity alone the time is limited by what it would take spread evenly, in blocks of one size: then no
+    choice of blocks is ever paid for with time."""
+    most_bytes = math.inf if options.size is None else options.size * KIB - taken.bytes
+    if options.latency is not None:
+        return Limits(gone, options.latency * 1e6 - taken.nanoseconds, most_bytes)
+    if options.size is not None:
+        return Limits(gone, math.inf, most_bytes)
+    even = [_price(n.name, _uniform(n, options, prices), prices) for n in nodes]
+    return Limits(gone, sum(price.nanoseconds for price in even))
 
 
-def _relative_scores(node: Node, source: Array, block: obs.Block, generator: np.random.Generator) -> Array:
-    hessian = moments.collect(node, source, source, generator).hessian
-    weight = padded_rows(to_columns(node.weights["weight"]).astype(np.float64), block.rows)
-    scores = obs.block_scores(weight, obs.inverse_moment(hessian), block)
-    power = float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
-    return np.asarray(scores.reshape(-1) / max(power, 1e-30))
+def _without_what_is_slower(choices: Sequence[Sequence[Choice]], limits: Limits) -> Limits:
+    """As much of the wanted sparsity as there is without making a layer slower."""
+    most = least(choices, Limits(nanoseconds=limits.nanoseconds), lambda c: -c.gone)
+    assert most is not None  # every layer has its even choice
+    return Limits(-most, limits.nanoseconds)
 
 
-def padded_rows(columns: Array, rows: int) -> Array:
-    """[O][K] with zero rows up to a multiple of ``rows``."""
-    return np.pad(columns, ((0, ceil_div(len(columns), rows) * rows - len(columns)), (0, 0)))
+def _out_of_reach(
+    choices: Sequence[Sequence[Choice]],
+    limits: Limits,
+    taken: Price,
+    options: ConvertOptions,
+    profile: Profile,
+) -> str:
+    """What cannot be met, and what can."""
+    gone = least(choices, Limits(), lambda c: -c.gone)
+    if gone is not None and -gone < limits.gone:
+        total = limits.gone / options.sparsity
+        return f"--sparsity {options.sparsity}: out of reach; {-gone / total:.3f} can go before layers get slower"
+    found = []
+    if options.latency is not None:
+        time = least(choices, Limits(limits.gone, bytes=limits.bytes), lambda c: c.nanoseconds)
+        found.append(f"--latency {options.latency}: " + _reached(time, taken.nanoseconds, 1e6, "ms"))
+    if options.size is not None:
+        size = least(choices, Limits(limits.gone, limits.nanoseconds), lambda c: c.bytes)
+        found.append(f"--size {options.size}: " + _reached(size, taken.bytes, KIB, "KB"))
+    return f"{'; '.join(found)} (on {profile.name}, with at most {MAX_SPARSITY:.0%} of a layer's blocks gone)"
 
 
-def _global_shares(survey: dict[str, Array], sparsity: float) -> dict[str, float]:
-    """Drops the blocks with the smallest relative errors of the whole network, within bounds for each layer.
+def _reached(least_sum: float | None, taken: float, scale: float, unit: str) -> str:
+    if least_sum is None:
+        return "out of reach together with the other limit"
+    return f"out of reach, the least is {math.ceil((least_sum + taken) / scale * 1e3) / 1e3} {unit}"
 
-    Unbounded, the large last layers would take it all: cheap in error, but hardly any time is spent there.
-    """
-    low, high = _LEAST * sparsity, min(_MOST * sparsity, MAX_SPARSITY)
-    scores = {name: np.sort(s) for name, s in survey.items()}
-    counts = {name: round(low * len(s)) for name, s in scores.items()}
-    candidates = [s[counts[name] : round(high * len(s))] for name, s in scores.items()]
-    left = round(sparsity * sum(len(s) for s in scores.values())) - sum(counts.values())
-    pool = np.sort(np.concatenate(candidates))
-    threshold = pool[min(left, len(pool)) - 1] if left > 0 and len(pool) else -np.inf
-    for (name, s), free in zip(scores.items(), candidates, strict=True):
-        counts[name] += int(np.searchsorted(free, threshold, side="right"))
-    return {name: counts[name] / len(s) for name, s in scores.items()}
+
+def _budget(choice: Choice, own: Sequence[Choice], profile: Profile) -> LayerBudget:
+    if choice.block is not None:
+        return LayerBudget(choice.block, choice.share)
+    if len(own) > 1:
+        return LayerBudget(DENSE, 0.0, NOT_NEEDED)
+    return LayerBudget(DENSE, 0.0, f"{DENSE_IS_FASTER}, or as fast, on {profile.name}")

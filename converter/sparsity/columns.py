@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lacewing.format.description import QUAD
+from lacewing.format.model import ceil_div
 
 Array = npt.NDArray[Any]
 
@@ -24,3 +25,8 @@ def from_columns(columns: Array, shape: tuple[int, ...]) -> Array:
     o, c, kh, kw = shape if len(shape) == 4 else (*shape, 1, 1)
     full = columns.reshape(o, kh, kw, -1)[:, :, :, :c].transpose(0, 3, 1, 2)
     return np.ascontiguousarray(full.reshape(shape))
+
+
+def padded_rows(columns: Array, rows: int) -> Array:
+    """[O][K] with zero rows up to a multiple of ``rows``."""
+    return np.pad(columns, ((0, ceil_div(len(columns), rows) * rows - len(columns)), (0, 0)))

@@ -11,8 +11,8 @@ from lacewing.converter.ir import Node
 from lacewing.converter.lowering.blocks import occupied
 from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity import moments, obs
-from lacewing.converter.sparsity.budget import LayerBudget, padded_rows
-from lacewing.converter.sparsity.columns import from_columns, to_columns
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.columns import from_columns, padded_rows, to_columns
 from lacewing.converter.sparsity.repair import masked_least_squares
 from lacewing.format.description import QUAD
 
