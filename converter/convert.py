@@ -53,7 +53,7 @@ def convert(
     check_writable(target)
     options = replace(options, input_shapes=known_shapes(source, options))
     made = _make(source, options, progress)
-    options = replace(options, sparsity=made.sparsity)
+    options = replace(options, sparsity=made.sparsity, max_drop=None)
     made.model.metadata = {**_metadata(made, options), **options.metadata}
     content = made.model.to_bytes()
     lacewing.verify(content)
@@ -82,7 +82,8 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
 
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
-        return fine_tune(raw, replace(options, sparsity=sparsity, checkpoint=folder), progress)
+        told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
+        return fine_tune(raw, told, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
 
@@ -99,7 +100,8 @@ def _post_training(source: Source, options: ConvertOptions, progress: Progress) 
     before = judge.float_metric()
 
     def make(sparsity: float) -> Made:
-        return quantize_graph(deepcopy(graph), dataset, replace(options, sparsity=sparsity), progress)
+        told = replace(options, sparsity=sparsity, max_drop=None)
+        return quantize_graph(deepcopy(graph), dataset, told, progress)
 
     def drop(made: Made) -> float:
         return 100 * (before - engine_metric(made, judge.data, judge.metric))

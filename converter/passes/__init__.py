@@ -47,6 +47,8 @@ TRAINING_PASSES: tuple[Pass, ...] = (
     merge_affine,
     recognize_gates,
     remove_dead_code,
+    flatten_gemm_to_conv,  # so that blocks are the same ones in training and in the file
+    remove_dead_code,
 )
 
 

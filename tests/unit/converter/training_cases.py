@@ -14,7 +14,7 @@ from lacewing.converter.options import ConvertOptions
 from lacewing.converter.source import load_training_graph
 from lacewing.converter.training import Recipe
 
-SIZE, CLASSES = 10, 4
+SIZE, CLASSES = 10, 5
 
 
 class Stripes:
@@ -37,7 +37,7 @@ class Stripes:
 
 
 class SmallNet(nn.Module):
-    """Stem, depthwise, pointwise with a residual sum, classifier."""
+    """Stem, depthwise, pointwise with a residual sum, two fully connected layers on the flattened map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +48,13 @@ class SmallNet(nn.Module):
         self.point = nn.Conv2d(16, 16, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(16)
         self.wide = nn.Conv2d(16, 32, 3, 2, 1)
-        self.linear = nn.Linear(32 * 5 * 5, CLASSES)
+        self.hidden = nn.Linear(32 * 5 * 5, 12)
+        self.linear = nn.Linear(12, CLASSES)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.bn1(self.stem(image)))
         x = x + self.bn3(self.point(functional.relu6(self.bn2(self.depthwise(x)))))
-        return self.linear(torch.relu(self.wide(x)).flatten(1))
+        return self.linear(torch.relu(self.hidden(torch.relu(self.wide(x)).flatten(1))))
 
 
 def loss(outputs, target):
