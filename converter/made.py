@@ -21,6 +21,9 @@ class Tuning:
     samples: int  # that taught
     held_out: int  # that judged
     labelled: bool
+    rearranged: dict[
+        str, tuple[float, float]
+    ]  # layer -> share of its saliency that its blocks keep: before, after
     leads: bool = True  # whether this process writes the result
 
     @property

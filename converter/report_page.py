@@ -24,6 +24,25 @@ th:first-child,td:first-child,td:last-child,th:last-child{text-align:left}code{o
 {{ "%.1f" | format(100 * r.sparsity) }} %; {{ "%.3f" | format(r.predicted_ms) }} ms predicted ({{ r.profile }}, one
 thread); {{ "%.1f" | format(r.seconds) }} s</p>
 {% for w in r.warnings %}<p class="warning">{{ w }}</p>{% endfor %}
+{% if r.attempts %}<h2>Search for the sparsity</h2>
+<table><tr><th>sparsity</th><th>points lost on {{ r.judged_by }} held-out samples</th></tr>
+{% for a in r.attempts | sort(attribute="sparsity") %}<tr><td>{{ "%.0f" | format(100 * a.sparsity) }} %</td>
+<td>{{ "%.2f" | format(a.drop) }}</td></tr>
+{% endfor %}</table>{% endif %}
+{% if r.tuning %}<h2>Fine-tuning</h2>
+<p>{{ r.tuning.epochs }} epochs on {{ r.tuning.samples }} samples{% if r.tuning.drop is not none %}; metric on
+{{ r.tuning.held_out }} held-out samples: float {{ "%.4f" | format(r.tuning.metric.float) }}, now
+{{ "%.4f" | format(r.tuning.metric.quantized) }}{% endif %}</p>
+<table><tr><th>stage</th><th>epoch</th><th>loss</th><th>sparsity of pruned layers</th><th>metric</th></tr>
+{% for stage, epochs in r.tuning.history.items() %}{% for e in epochs %}<tr><td>{{ stage }}</td><td>{{ loop.index }}</td>
+<td>{{ "%.4f" | format(e.loss) }}</td><td>{{ "%.2f" | format(e.sparsity) }}</td>
+<td>{{ "%.4f" | format(e.metric) if "metric" in e }}</td></tr>
+{% endfor %}{% endfor %}</table>
+{% if r.tuning.rearranged %}<h2>Rearrangement: saliency that the blocks keep</h2>
+<table><tr><th>layer</th><th>before</th><th>after</th></tr>
+{% for name, (before, after) in r.tuning.rearranged.items() %}<tr><td>{{ name }}</td><td>{{ "%.4f" | format(before) }}</td>
+<td>{{ "%.4f" | format(after) }}</td></tr>
+{% endfor %}</table>{% endif %}{% endif %}
 <h2>Multiply-accumulates by layer (grey: dropped)</h2>
 <svg width="{{ bars | length * width }}" height="{{ height }}" role="img"
  aria-label="multiply-accumulates by layer">

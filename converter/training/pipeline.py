@@ -64,9 +64,16 @@ def _made(
         len(recipe.train),
         len(recipe.validation) if recipe.validation is not None else 0,
         labelled=recipe.loss is not None,
+        rearranged=_rearranged(tuned),
         leads=leads,
     )
     return Made(graph, model, plan, tuned.budgets, sqnr, dataset, tuning, sparsity)
+
+
+def _rearranged(tuned: FineTuned) -> dict[str, tuple[float, float]]:
+    if tuned.rearrangement is None:
+        return {}
+    return {n: (round(r.before, 4), round(r.after, 4)) for n, r in tuned.rearrangement.layers.items()}
 
 
 def _nobody(stage: str, share: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from copy import deepcopy
@@ -49,7 +50,9 @@ def integers_of(result):
 
 def sparse_masks(block, share=0.5):
     graph = raw_graph()
-    return graph, BlockMasks(graph, {"wide": LayerBudget(block, share), "point": LayerBudget(block, 0.0, "told")})
+    return graph, BlockMasks(
+        graph, {"wide": LayerBudget(block, share), "point": LayerBudget(block, 0.0, "told")}
+    )
 
 
 @pytest.mark.parametrize("block", [Block(1, 4), Block(2, 4), Block(4, 4), Block(8, 4), Block(4, 8)])
@@ -143,7 +146,9 @@ def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
     assert result.metric["float"] > 0.9
     assert result.metric["quantized"] > 0.9
     gone = {n: 1 - result.plan.layers[n].keep.mean() for n, b in result.budgets.items() if b.share}
-    assert gone and all(share == pytest.approx(result.budgets[n].share, abs=0.05) for n, share in gone.items())
+    assert gone and all(
+        share == pytest.approx(result.budgets[n].share, abs=0.05) for n, share in gone.items()
+    )
     images = Stripes(32, 9).images
     with torch.no_grad():
         (ours,) = (y.numpy() for y in result.network({"image": images}).values())
@@ -299,7 +304,9 @@ def test_a_torch_dataset_will_do():
     dataset = torch.utils.data.TensorDataset(data.images, data.targets)
     graph, told = raw_graph(), options()
     calibration = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
-    told_recipe = Recipe(dataset, dataset, loss=loss, metric=metric, epochs=2, quantized_epochs=1, batch_size=64)
+    told_recipe = Recipe(
+        dataset, dataset, loss=loss, metric=metric, epochs=2, quantized_epochs=1, batch_size=64
+    )
     assert FineTuning(graph, calibration, told_recipe, told, ALONE, silent).run().metric["quantized"] > 0.85
 
 
@@ -328,7 +335,15 @@ def test_options_of_training_without_training_are_refused():
 @pytest.mark.slow
 def test_two_processes_write_what_they_agree_on(tmp_path):
     script = Path(__file__).with_name("train_in_two.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29571",
+    ]
     done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = ((tmp_path / f"weights_{rank}").read_bytes() for rank in range(2))
@@ -340,3 +355,89 @@ def test_two_processes_write_what_they_agree_on(tmp_path):
             for image, target in zip(data.images, data.targets, strict=True)
         ]
     assert np.mean(right) > 0.85
+
+
+def run_cli(*arguments):
+    from lacewing.cli import main
+
+    return main([str(a) for a in arguments])
+
+
+RECIPE = """
+import sys
+sys.path.insert(0, {folder!r})
+import training_cases
+def recipe():
+    return training_cases.recipe(epochs=2, quantized_epochs=1)
+"""
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    """The network as ONNX, calibration samples as .npy, a recipe."""
+    folder = tmp_path_factory.mktemp("cli")
+    torch.onnx.export(
+        trained_net(), (torch.zeros(1, 3, 10, 10),), folder / "m.onnx", dynamo=True, input_names=["image"]
+    )
+    np.save(folder / "images.npy", Stripes(60, 4).images.numpy())
+    (folder / "recipe.py").write_text(RECIPE.format(folder=str(Path(__file__).parent)))
+    return folder
+
+
+@pytest.mark.parametrize("recipe_file", [True, False])
+def test_the_command_line_fine_tunes_and_reports(on_disk, tmp_path, capsys, recipe_file):
+    told = [on_disk / "recipe.py"] if recipe_file else []
+    flags = [
+        "--calib",
+        on_disk / "images.npy",
+        "--sparsity",
+        0.5,
+        "--epochs",
+        2,
+        "--checkpoint",
+        tmp_path / "kept",
+    ]
+    flags += ["--report", tmp_path / "r.html", "--json", "--finetune", *told]
+    assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *flags) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tuning"]["epochs"] == 2
+    assert report["tuning"]["held_out"] == (128 if recipe_file else 12)
+    assert report["tuning"]["metric"]["quantized"] > 0.8
+    page = (tmp_path / "r.html").read_text()
+    assert "Fine-tuning" in page and "Rearrangement" in page
+    with lacewing.Session(tmp_path / "m.lace") as session:
+        assert session.metadata["fine_tuning"]["epochs"] == 2
+
+
+def test_the_command_line_says_what_max_drop_found(on_disk, tmp_path, capsys):
+    flags = ["--calib", on_disk / "images.npy", "--max-drop", 5, "--report", tmp_path / "r.html"]
+    assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *flags) == 0
+    assert "held-out samples" in capsys.readouterr().out
+    assert "Search for the sparsity" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--epochs", 3],
+        ["--finetune", "absent.py"],
+        ["--finetune", "--epochs", 0],
+        ["--max-drop", -1],
+        ["--max-drop", 1, "--sparsity", 0.5],
+    ],
+)
+def test_flags_that_make_no_sense_are_usage_errors_and_write_nothing(on_disk, tmp_path, capsys, flags):
+    told = ["--calib", on_disk / "images.npy", *flags]
+    assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *told) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_max_drop_that_even_the_dense_model_misses_is_an_error(on_disk, tmp_path, capsys, monkeypatch):
+    from lacewing.converter import convert as conversion
+
+    monkeypatch.setattr(conversion, "engine_metric", lambda *_: 0.0)
+    told = ["--calib", on_disk / "images.npy", "--max-drop", 1]
+    assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *told) != 0
+    assert "even without sparsity" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
