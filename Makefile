@@ -7,6 +7,7 @@
 # make capi    the engine as a static library for apps, with headers and an example: dist
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-arm    executed instructions against its peers on emulated ARM processors -> build/bench/arm.json
+# make bench-accuracy    what sparsity costs after fine-tuning, over measured latency -> build/bench/accuracy.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
 # repeated at will.
@@ -25,7 +26,7 @@ ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*.[hp]*)
 
-.PHONY: demo test lint unit sanitize slow web test-web bench-x86 bench-web clean
+.PHONY: demo test lint unit sanitize slow web test-web bench-x86 bench-accuracy bench-web clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert
@@ -49,7 +50,7 @@ $(STAMPS)/convert: $(STAMPS)/venv pyproject.toml $(ENGINE)
 
 $(STAMPS)/test: $(STAMPS)/convert
 	@echo "== installing the peers and the test tools"
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert,peers,dev,cross]'
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[convert,peers,dev,cross,train]'
 	@touch $@
 
 $(STAMPS)/apt: Makefile
@@ -79,6 +80,10 @@ slow: $(STAMPS)/test
 bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
+
+# Days on two cores, hours on a GPU; may be stopped and started again, or told less: ACCURACY="--parts headline --minutes 60".
+bench-accuracy: $(STAMPS)/test
+	PYTHONPATH=tests/bench $(BIN)/python -m accuracy --output build/bench/accuracy.json $(ACCURACY)
 
 include runtime/extension/wheels.mk tests/bench/arm/arm_bench.mk tests/arm/arm.mk
 CAPI_TOOLS := $(STAMPS)/test

@@ -49,7 +49,8 @@ class Stage:
         weights: list[nn.Parameter] = []
         free: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
-            kind = scales if name == "log_scales" else (weights if parameter.dim() > 1 else free)
+            decays = parameter.dim() > 1 and "_quantizers." not in name  # those hold NNCF's scales
+            kind = scales if name == "log_scales" else (weights if decays else free)
             kind.append(parameter)
         decay = self.recipe.weight_decay
         groups = [

@@ -1,9 +1,9 @@
 """The quantized network trained with NNCF's fake quantizers, and read back into a plan of the engine's integers.
 
 NNCF computes in float32: a value is rounded to its 128 levels and a weight to its 255, everything between is real
-arithmetic. That is the engine's network but for sums that fall within float32's rounding of a tie, biases, which the
-engine rounds to whole steps of the sum, and bilinear weights. So training sees NNCF's numbers, and evaluation the
-engine's, of the plan that is read from NNCF's parameters.
+arithmetic. It leaves biases in float; the engine rounds them to whole steps of the sum, so they are rounded here, which
+is most of the difference. What remains are sums within float32's rounding of a tie, and bilinear weights. So training
+sees NNCF's numbers, and evaluation the engine's, of the plan that is read from NNCF's parameters.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lacewing.converter.training.nncf_quantizers import (
 )
 from lacewing.converter.training.operators import OPERATORS, clamp
 from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.rounding import rounded
 from lacewing.format.description import ACTIVATION_MAX
 
 Array = npt.NDArray[Any]
@@ -49,7 +50,9 @@ class NncfNetwork(QuantizedNetwork):
         super().__init__(graph, plan)
         self.log_scales.requires_grad_(False)
         decided = decide(graph, inputs)
-        self.weight_quantizers = nn.ModuleDict({key(n, "weight"): decided.weights[n.name] for n in self.layers()})
+        self.weight_quantizers = nn.ModuleDict(
+            {key(n, "weight"): decided.weights[n.name] for n in self.layers()}
+        )
         self.value_quantizers = nn.ModuleDict()  # by the number of the set of values that share it
         read = {v for n in graph.nodes if reads_u7(n, plan.float_values) for v in n.inputs}
         rounded = read | {v for v in self._sets if not plan.is_float(v)}
@@ -81,7 +84,9 @@ class NncfNetwork(QuantizedNetwork):
     def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
         if node.name in self._plan.layers:
             quantizer = self.weight_quantizers[key(node, "weight")]
-            weights = {"weight": quantizer(self.weight(node)), "bias": self.weight(node, "bias")}
+            step = self._step(node.inputs[0]).detach() * weight_step(quantizer)
+            bias = rounded(self.weight(node, "bias") / step) * step
+            weights = {"weight": quantizer(self.weight(node)), "bias": bias}
         else:
             weights = {k: torch.from_numpy(a).to(inputs[0]) for k, a in node.weights.items()}
         result = OPERATORS[node.op](node, weights, inputs)
@@ -101,11 +106,14 @@ class NncfNetwork(QuantizedNetwork):
 
     def scales(self) -> dict[str, Tensor]:
         """The step of every value, 0-dimensional f32, with gradients but for network inputs."""
-        steps = {i: torch.tensor(self._plan.values[v].scale) for v, i in self._sets.items()}
-        for number, quantizer in self.value_quantizers.items():
-            low, high = value_range(quantizer)
-            steps[int(number)] = (high - low) / ACTIVATION_MAX
-        return {v: steps[i].to(self.device) for v, i in self._sets.items()}
+        given = {v: torch.tensor(q.scale, device=self.device) for v, q in self._plan.values.items()}
+        return {
+            v: self._step(v) if str(i) in self.value_quantizers else given[v] for v, i in self._sets.items()
+        }
+
+    def _step(self, value: str) -> Tensor:
+        low, high = value_range(self.value_quantizers[str(self._sets[value])])
+        return (high - low) / ACTIVATION_MAX
 
     def value_plan(self) -> QuantizationPlan:
         """The plan with NNCF's scales and zero points as they are now; layers as they were given."""

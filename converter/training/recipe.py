@@ -18,6 +18,7 @@ Outputs = dict[str, Tensor]
 Loss = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> scalar
 Metric = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> [N], one number per sample; larger is better
 PRECISIONS = ("float32", "bfloat16")
+ENGINES = ("lacewing", "nncf")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Recipe:
     regrow: float = 0.1  # of the kept blocks that each choice may bring back
     rearrange: bool = True
     precision: str = "float32"  # of the float stage; the quantized one is float32
+    engine: str = "lacewing"  # whose fake quantizers the quantized stage trains with
     augment: bool = True  # images without a recipe
     seed: int = field(default=0, compare=False)
 
@@ -56,6 +58,7 @@ class Recipe:
         _one_of("saliency", self.saliency, SALIENCIES)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("engine", self.engine, ENGINES)
         if not 0 <= self.quantized_epochs <= self.epochs or self.epochs < 1:
             raise OptionError(
                 f"recipe: epochs {self.epochs} must be at least 1 and hold the {self.quantized_epochs} quantized ones"
