@@ -69,7 +69,8 @@ def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: in
     plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
     chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
     data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
-    told = (options.sparsity, options.block, options.budget, options.ranges, sorted(options.layers.items()))
-    told += (options.profile, options.latency, options.size)
-    digest.update(repr((sorted(chosen.items()), data, told, options.seed, world)).encode())
+    names = ("sparsity", "block", "budget", "ranges", "profile", "latency", "size", "seed")
+    told = [str(getattr(options, name)) for name in names]
+    told += [f"{name} {choice}" for name, choice in sorted(options.layers.items())]
+    digest.update(repr((sorted(chosen.items()), data, told, world)).encode())
     return digest.hexdigest()
