@@ -2,8 +2,8 @@
 
 A value's channel c may be divided by any s_c > 0 where the operators around it can take it: the layer before
 divides its output row, the layer after multiplies its input column. Operators between that treat every channel
-alike and scale with it (pooling, padding, ReLU, residual adds, concat) tie scales together, which the union-find
-below follows through the whole network; anything else, such as ReLU6, pins its channels to 1.
+alike and scale with it (pooling, padding, ReLU, residual adds, concat) tie scales together through the whole
+network (``channels.py``); anything else, such as ReLU6, pins its channels to 1.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lacewing.converter.channels import Channels, tie_channelwise
 from lacewing.converter.ir import Graph, Node
-from lacewing.converter.lowering.builder import quads_dims
 from lacewing.converter.quantization.forms import is_depthwise
 from lacewing.converter.quantization.statistics import Statistics
 
@@ -25,12 +25,22 @@ _LIMIT = 16.0  # largest ratio of a scale to its tensor's typical one
 _RANGE_SHARE = (
     0.75  # of the exponent: 1/2 would weigh ranges and weights alike, but u7 activations round more coarsely
 )
-_KEEPS_CHANNELS = ("max_pool", "avg_pool", "pad", "resize", "clip", "prelu")
+_SCALES = (
+    "max_pool",
+    "avg_pool",
+    "pad",
+    "resize",
+    "clip",
+    "prelu",
+    "reshape",
+    "add",
+    "concat",
+)  # f(sx) = s f(x)
 
 
 def equalize(graph: Graph, statistics: dict[str, Statistics]) -> bool:
     """Rescales the weights of ``graph`` in place. Returns whether anything changed (statistics are then stale)."""
-    channels = _Channels(graph)
+    channels = Channels(graph)
     for node in graph.nodes:
         _constrain(graph, node, channels)
     scales = _scales(graph, channels, statistics)
@@ -42,48 +52,11 @@ def equalize(graph: Graph, statistics: dict[str, Statistics]) -> bool:
     return True
 
 
-class _Channels:
-    """One number per (value, channel), in disjoint sets that share a scale."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.ids: dict[str, Array] = {}  # value -> [C]; [1] for values without channels
-        count = 0
-        for value, shape in graph.shapes.items():
-            dims = quads_dims(tuple(shape))
-            size = dims[1] if dims else 1
-            self.ids[value] = np.arange(count, count + size)
-            count += size
-        self._parent = list(range(count))
-        self.pinned = np.zeros(count, np.bool_)
-        for value in (*graph.inputs, *graph.outputs):
-            self.pin(value)
-
-    def pin(self, value: str) -> None:
-        """The channels of ``value`` keep their scale."""
-        self.pinned[self.ids[value]] = True
-
-    def tie(self, a: Array, b: Array) -> None:
-        """Channels a[i] and b[i] share a scale."""
-        for i, j in zip(a.tolist(), b.tolist(), strict=True):
-            self._parent[self._find(i)] = self._find(j)
-
-    def roots(self) -> Array:
-        """[channels]: the representative of each."""
-        return np.array([self._find(i) for i in range(len(self._parent))])
-
-    def _find(self, i: int) -> int:
-        while self._parent[i] != i:
-            self._parent[i] = self._parent[self._parent[i]]
-            i = self._parent[i]
-        return i
-
-
 def _scale_free(low: float, high: float) -> bool:
     return low in (0.0, -math.inf) and high in (0.0, math.inf)
 
 
-def _constrain(graph: Graph, node: Node, channels: _Channels) -> None:
-    ids = channels.ids
+def _constrain(graph: Graph, node: Node, channels: Channels) -> None:
     clip = node.attrs.get("clip", (-math.inf, math.inf))
     if node.op == "clip":
         clip = (node.attrs["min"], node.attrs["max"])
@@ -93,22 +66,12 @@ def _constrain(graph: Graph, node: Node, channels: _Channels) -> None:
         if int(node.attrs.get("groups", 1)) > 1 and not is_depthwise(node):
             channels.pin(node.inputs[0])
         return
-    source = node.inputs[0]
-    same = quads_dims(tuple(graph.shapes[source])) == quads_dims(tuple(graph.shapes[node.output])) is not None
     leaky = node.op == "unary" and node.attrs["function"] == "leaky_relu"
-    if node.op in _KEEPS_CHANNELS or leaky or (node.op == "reshape" and same):
-        channels.tie(ids[source], ids[node.output])
-    elif node.op == "add":
-        channels.tie(ids[node.inputs[0]], ids[node.output])
-        channels.tie(ids[node.inputs[1]], ids[node.output])
-    elif node.op == "concat" and int(node.attrs["axis"]) == 1 and len(graph.shapes[node.output]) == 4:
-        channels.tie(np.concatenate([ids[v] for v in node.inputs]), ids[node.output])
-    else:
-        for value in (*node.inputs, node.output):
-            channels.pin(value)
+    if not ((node.op in _SCALES or leaky) and tie_channelwise(graph, node, channels)):
+        channels.pin(*node.inputs, node.output)
 
 
-def _scales(graph: Graph, channels: _Channels, statistics: dict[str, Statistics]) -> Array:
+def _scales(graph: Graph, channels: Channels, statistics: dict[str, Statistics]) -> Array:
     """[channels] f64: by what each channel is divided; 1 where pinned or never active."""
     roots = channels.roots()
     count = len(roots)
@@ -123,8 +86,7 @@ def _scales(graph: Graph, channels: _Channels, statistics: dict[str, Statistics]
             if int(node.attrs.get("groups", 1)) == 1:
                 largest = weight.max(axis=(0, *range(2, weight.ndim)))
                 np.maximum.at(columns, roots[channels.ids[node.inputs[0]]], largest)
-    pinned = np.zeros(count, np.bool_)
-    np.logical_or.at(pinned, roots, channels.pinned)
+    pinned = channels.pinned(roots)
     # Without a full layer behind (depthwise only) the weights adapt for free: ranges alone decide.
     balanced = np.where(columns > 0, _towards_ranges(ranges, columns), ranges)
     free = ~pinned & (ranges > 0)
