@@ -37,7 +37,7 @@ class Recipe:
     epochs: int = 8
     quantized_epochs: int = 2
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     quantized_learning_rate: float = 2e-4
     weight_decay: float = 1e-4
     answers: float = 1.0  # weight of the distance to the teacher's outputs

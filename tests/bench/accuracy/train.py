@@ -45,7 +45,7 @@ SHAPE = {INPUT: (1, 3, 32, 32)}
 BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
 EPOCHS, QUANTIZED_EPOCHS = 6, 1
 BATCH = 128
-RATE = 1e-3
+BASE_RATE, RATE = 1e-3, 2e-3
 CALIBRATION = 256  # images
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
 LITTLE = 500  # images of the little-data cells
@@ -79,7 +79,7 @@ def base_module(network: str, device: str) -> nn.Module:
     net = Network(graph)
     if not path.exists():
         recipe = _float_recipe(BASE_EPOCHS)
-        stage = Stage("float", net, recipe, BASE_EPOCHS, RATE, BlockMasks(graph, {}))
+        stage = Stage("float", net, recipe, BASE_EPOCHS, BASE_RATE, BlockMasks(graph, {}))
         Trainer(train_set(), None, None, workers(device), silent).run(stage, lambda _: None)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
@@ -107,7 +107,7 @@ def _float_recipe(epochs: int) -> Recipe:
         epochs=epochs,
         quantized_epochs=0,
         batch_size=BATCH,
-        learning_rate=RATE,
+        learning_rate=BASE_RATE,
         weight_decay=5e-4,
         answers=0,
         features=0,
@@ -132,10 +132,10 @@ class Unlabelled500:
 def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     """How the cell is trained."""
     common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
-    common |= {"rearrange": cell.rearrange, "engine": cell.engine}
+    common |= {"rearrange": cell.rearrange, "engine": cell.engine, "schedule": "one-shot"}
     if cell.data != "full":
         return Recipe(
-            Unlabelled500(train_set()), validation, epochs=200, quantized_epochs=40, schedule="one-shot",
+            Unlabelled500(train_set()), validation, epochs=200, quantized_epochs=40,
             **(common | {"batch_size": 50}),
         )  # fmt: skip
     weights = {} if cell.distill else {"answers": 0, "features": 0}
