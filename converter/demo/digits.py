@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
+from torch import Tensor, nn
 
 from lacewing.converter.progress import Progress
+from lacewing.converter.training import Recipe
 
 SIZE = 32  # pixels; each of the 8x8 source pixels becomes 4x4
 CLASSES = 10
 EPOCHS = 8
+FINE_TUNING_EPOCHS = 16
+SHIFT = 2  # pixels of the 32, by which fine-tuning moves a batch at most
 BATCH = 64
 # (output channels, stride) of the depthwise-separable blocks
 BLOCKS = ((64, 2), (128, 1), (128, 1), (256, 2), (256, 1))
@@ -43,8 +47,37 @@ def load(seed: int = 0) -> Digits:
     return Digits(pixels[held_out:], labels[held_out:], pixels[:held_out], labels[:held_out])
 
 
+class Samples:
+    """Training images as fine-tuning takes them: in batches, moved by up to a source pixel."""
+
+    def __init__(self, data: Digits) -> None:
+        self._images, self._labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        """({"image": [N,1,32,32] f32}, labels [N] int64)."""
+        chosen = torch.tensor(list(indices))
+        dy, dx = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+        return {"image": torch.roll(self._images[chosen], (dy, dx), (2, 3))}, self._labels[chosen]
+
+
+def recipe(data: Digits) -> Recipe:
+    """How the demo fine-tunes: labels and the float network teach together."""
+    return Recipe(
+        Samples(data),
+        loss=lambda outputs, target: nn.functional.cross_entropy(outputs["logits"], target),
+        epochs=FINE_TUNING_EPOCHS,
+        quantized_epochs=FINE_TUNING_EPOCHS // 4,
+        batch_size=BATCH,
+        learning_rate=1e-3,
+        schedule="one-shot",
+    )
+
+
 def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0, epochs: int = EPOCHS) -> None:
-    """Trains the network and exports it to ONNX with a batch of one."""
+    """Trains the network and exports it to ONNX with a batch of one, batch norms folded."""
     torch.manual_seed(seed)
     network = _network()
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)

@@ -73,7 +73,13 @@ def _run(folder: Path, progress: Progress, seed: int) -> list[Row]:
         name = f"lace {sparsity:.0%} sparse" if sparsity else "lace dense"
         files[name] = folder / f"digits_{round(sparsity * 100)}.lace"
         samples = [{"image": image[None]} for image in calibration]
-        options = ConvertOptions(samples, calibration_count=len(samples), sparsity=sparsity, seed=seed)
+        options = ConvertOptions(
+            samples,
+            calibration_count=len(samples),
+            sparsity=sparsity,
+            finetune=digits.recipe(data) if sparsity else False,
+            seed=seed,
+        )
         convert(float_onnx, files[name], options, partial(_prefixed, progress, name))
     return _measure(files, data, progress)
 

@@ -167,7 +167,7 @@ class Trainer:
         stage.masks.apply(stage.network)
 
     def _validated(self, stage: Stage) -> dict[str, float]:
-        if self._validation is None or stage.recipe.metric is None:
+        if self._validation is None or stage.recipe.metric is None or not stage.recipe.watch:
             return {}
         return {"metric": measure(stage.network, self._validation, stage.recipe, self._workers)}
 

@@ -48,7 +48,11 @@ BATCH = 128
 BASE_RATE, RATE = 1e-3, 2e-3
 CALIBRATION = 256  # images
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
-LITTLE = 500  # images of the little-data cells
+LITTLE, LITTLE_EPOCHS, LITTLE_RATE = (
+    500,
+    100,
+    5e-4,
+)  # images of the little-data cells, and how they are trained
 
 KINDS = {"single": SingleWeights, "2:4": TwoOfFour}
 BLOCK_OF = {"single": "1x4", "2:4": "1x4", "dense": "auto", "float": "auto", "channels": "auto"}
@@ -134,10 +138,14 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
     common |= {"rearrange": cell.rearrange, "engine": cell.engine, "schedule": "one-shot"}
     if cell.data != "full":
+        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "watch": False}
         return Recipe(
-            Unlabelled500(train_set()), validation, epochs=200, quantized_epochs=40,
-            **(common | {"batch_size": 50}),
-        )  # fmt: skip
+            Unlabelled500(train_set()),
+            validation,
+            epochs=LITTLE_EPOCHS,
+            quantized_epochs=LITTLE_EPOCHS // 5,
+            **(common | few),
+        )
     weights = {} if cell.distill else {"answers": 0, "features": 0}
     quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
     return Recipe(

@@ -74,7 +74,9 @@ def trained_net(steps: int = 60) -> SmallNet:
     network, data = SmallNet(), Stripes(256, 1)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for step in range(steps):
-        inputs, target = data.batch(range(step % 4 * 64, step % 4 * 64 + 64), torch.Generator().manual_seed(step))
+        inputs, target = data.batch(
+            range(step % 4 * 64, step % 4 * 64 + 64), torch.Generator().manual_seed(step)
+        )
         functional.cross_entropy(network(inputs["image"]), target).backward()
         optimizer.step()
         optimizer.zero_grad()
