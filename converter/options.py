@@ -67,7 +67,12 @@ class ConvertOptions:
     @property
     def prunes(self) -> bool:
         """Whether layers are pruned that no ``layers`` names."""
-        return bool(self.sparsity) or self.latency is not None or self.size is not None
+        return bool(self.sparsity) or self.limited
+
+    @property
+    def limited(self) -> bool:
+        """Whether time or bytes decide how much goes."""
+        return self.latency is not None or self.size is not None
 
     def __post_init__(self) -> None:
         _one_of("--ranges", self.ranges, tuple(RANGES))

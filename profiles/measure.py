@@ -1,7 +1,8 @@
 """Measures a device: operators of many sizes in synthetic models, timed one by one, and the costs that explain them.
 
 Every model holds one shape in all its variants, so that a variant finds the caches as a layer of a network does: its
-input was just used, its weights were not. Models take turns, and what counts of an operator's times is their lower
+input was just used, its weights one run ago, with all the others' in between. One pixel's products read far more
+weights than they compute with, and find them where other models have driven them: no run precedes theirs. Models take turns, and what counts of an operator's times is their lower
 quartile: other programs on the device only ever add to them.
 """
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from lacewing import Session
 from lacewing.commands.inputs import random_inputs
 from lacewing.format import Model
-from lacewing.format.description import BLOCK_ROWS
+from lacewing.format.description import BLOCK_ROWS, WEIGHT_MAX
 from lacewing.profiles.fit import Sample, fit
 from lacewing.profiles.profile import Profile
 from lacewing.profiles.work import op_work
@@ -32,6 +33,7 @@ PIXEL_STEPS = (4, 8, 16)  # that kernels may go by
 _MOST_MACS = 40_000_000  # of a shape's dense convolution
 _LEAST_MACS = 50_000
 _LEAST_ROUNDS = 5
+_SPREAD = 32.0  # standard deviation of weights whose channel's largest is 127
 _WIDE_TIER = "i8mm"  # multiplies pairs of 4x4 blocks as one
 _WARM_UP = 2  # rounds
 
@@ -64,7 +66,14 @@ def shapes() -> list[Shape]:
     return found + [Shape(c, o, 1, 1, 1) for c in (64, 256, 1024) for o in (10, 64, 256, 1024)]
 
 
-class _PairBuilder(Builder):
+class _Bells(Builder):
+    """Weights as networks have them, bell-shaped: AVX2 multiplies two blocks as one where they are small enough."""
+
+    def _weights(self, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+        return np.clip(self.random.standard_normal(shape) * _SPREAD, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+
+
+class _Pairs(_Bells):
     """Keeps blocks in pairs: what i8mm multiplies as one."""
 
     def _mask(self, blocks: npt.NDArray[np.int8], sparsity: float) -> npt.NDArray[np.bool_]:
@@ -77,7 +86,7 @@ class _PairBuilder(Builder):
 
 def conv_model(shape: Shape, wide: bool) -> Model:
     """One convolution dense and with every block and density; wide: pairs of 4x4 blocks, too."""
-    b = _PairBuilder(7) if wide else Builder(7)
+    b = _Pairs(7) if wide else _Bells(7)
     x = b.image(shape.inputs, shape.size)
     variants = [(4, 0.0), *((rows, 1 - density) for rows in BLOCK_ROWS for density in DENSITIES)]
     if wide:
@@ -91,7 +100,7 @@ def conv_model(shape: Shape, wide: bool) -> Model:
 
 def other_model(channels: int, size: int) -> Model:
     """The operators that are no convolutions, on one image."""
-    b = Builder(8)
+    b = _Bells(8)
     x = b.image(channels, size)
     made = [b.depthwise(x, kernel, stride) for kernel in (3, 5, 7) for stride in (1, 2)]
     made += [b.add(x, x), b.mul(x, x), b.table(x, per_channel=False), b.concat(x, x), b.pad(x, (1, 1, 1, 1))]
@@ -147,6 +156,8 @@ def _times(sessions: list[Session], seconds: float, progress: Progress) -> list[
     start, done = time.monotonic(), 0
     while done < _WARM_UP + _LEAST_ROUNDS or time.monotonic() < start + seconds:
         for session, given, times in zip(sessions, inputs, rounds, strict=True):
+            if session.records().tensors[0].dims[2:] != (1, 1):
+                session.run(given)
             times.append([layer.seconds * 1e9 for layer in session.timed_run(given)])
         done += 1
         passed = (time.monotonic() - start) / seconds

@@ -33,6 +33,7 @@ PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that mig
 KIB = 1024
 _LEAST, _MOST = 0.5, 1.5  # of the overall sparsity, that `global` may give one layer
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
+_SPARSITY_STEP = 1e-3  # to which the even sparsity that meets limits is found
 _SHARES = 20  # steps between the least and the most share of a layer; the overall sparsity is one of them
 
 
@@ -71,7 +72,7 @@ def plan_budget(
         return budgets | {n.name: LayerBudget(DENSE, 0.0, reason) for n in free}
     prices = Prices(graph, device_profile(options))
     if options.budget == "uniform":
-        return budgets | {n.name: _uniform(n, options, prices) for n in free}
+        return budgets | {n.name: _uniform(n, options.block, options.sparsity, prices) for n in free}
     taken = _taken(budgets, {n.name for n in free}, prices)
     blocks = {n.name: _candidates(n, options.block, prices) for n in free}
     scores = survey(graph, blocks, inputs, seed)
@@ -114,11 +115,11 @@ def _why_dense(graph: Graph, node: Node) -> str:
     return ""
 
 
-def _uniform(node: Node, options: ConvertOptions, prices: Prices) -> LayerBudget:
-    block, dense = _block(options.block, node), prices.dense(node.name).nanoseconds
-    sparse = prices.pruned(node.name, block, options.sparsity).nanoseconds
+def _uniform(node: Node, block_name: str, sparsity: float, prices: Prices) -> LayerBudget:
+    block, dense = _block(block_name, node), prices.dense(node.name).nanoseconds
+    sparse = prices.pruned(node.name, block, sparsity).nanoseconds
     if _pays(sparse, dense):
-        return LayerBudget(block, options.sparsity)
+        return LayerBudget(block, sparsity)
     return LayerBudget(DENSE, 0.0, _why_faster(dense, sparse, prices.profile))
 
 
@@ -149,37 +150,66 @@ def _solved(
     nodes: Sequence[Node], scores: Mapping[str, Scores], options: ConvertOptions, prices: Prices, taken: Price
 ) -> dict[str, LayerBudget]:
     """The least error within the options' limits. Layers that no block makes faster are dense and not counted."""
-    shares = _shares(options)
-    choices = [_choices(n, scores[n.name], shares, prices) for n in nodes]
+    sparsity = _even_sparsity(nodes, options, prices, taken)
+    if not sparsity:
+        return {n.name: LayerBudget(DENSE, 0.0, NOT_NEEDED) for n in nodes}
+    choices = [_choices(n, scores[n.name], _shares(sparsity), prices) for n in nodes]
     wanted = options.sparsity * sum(
-        n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if len(own) > 1
+        n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if own[0].block is not None
     )
     limits = _limits(nodes, options, prices, taken, wanted)
     found = least_error(choices, limits)
-    if found is None and options.latency is None and options.size is None:
+    if found is None and not options.limited:
         limits = _without_what_is_slower(choices, limits)
         found = least_error(choices, limits)
     if found is None:
         raise OptionError(_out_of_reach(choices, limits, taken, options, prices.profile))
-    return {
-        node.name: _budget(choice, own, prices.profile)
-        for node, choice, own in zip(nodes, found, choices, strict=True)
-    }
+    return {n.name: _budget(choice, prices.profile) for n, choice in zip(nodes, found, strict=True)}
 
 
-def _shares(options: ConvertOptions) -> Array:
-    """The shares of a layer's blocks that may go. With a sparsity alone no layer is far from it: the error of much more
-    is no longer the sum of its blocks', and late layers would take it all, cheap in error and in time."""
-    if options.latency is not None or options.size is not None:
-        return np.linspace(0, MAX_SPARSITY, 2 * _SHARES)[1:]
-    around = np.linspace(_LEAST, _MOST, _SHARES + 1) * options.sparsity
-    return np.minimum([*around, options.sparsity], MAX_SPARSITY)
+def _even_sparsity(nodes: Sequence[Node], options: ConvertOptions, prices: Prices, taken: Price) -> float:
+    """The sparsity asked for or, if limits ask for more, the least that meets them when spread evenly.
+
+    MAX_SPARSITY if none does: other blocks might. 0 if the network meets them as it is.
+    """
+
+    def meets(sparsity: float) -> bool:
+        even = _even(nodes, options.block, sparsity, prices)
+        limits = _limits(nodes, options, prices, taken, 0.0)
+        return even.nanoseconds <= limits.nanoseconds and even.bytes <= limits.bytes
+
+    low, high = options.sparsity, MAX_SPARSITY
+    if not options.limited or meets(low):
+        return low
+    while high - low > _SPARSITY_STEP:
+        middle = (low + high) / 2
+        low, high = (low, middle) if meets(middle) else (middle, high)
+    return high
+
+
+def _even(nodes: Sequence[Node], block_name: str, sparsity: float, prices: Prices) -> Price:
+    """What the layers cost when each loses the same share, those that it makes no faster left dense."""
+    total = Price(0.0, 0)
+    for node in nodes:
+        budget = _uniform(node, block_name, sparsity, prices) if sparsity else LayerBudget(DENSE, 0.0)
+        total = total.plus(_price(node.name, budget, prices))
+    return total
+
+
+def _shares(sparsity: float) -> Array:
+    """The shares of a layer's blocks that may go. None is far from the whole network's: the error of dropping many is
+    more than the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
+    around = np.linspace(_LEAST, _MOST, _SHARES + 1) * sparsity
+    return np.minimum([*around, sparsity], MAX_SPARSITY)
 
 
 def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[Choice]:
-    """Dense, and every block and share that is faster than dense."""
+    """Every block and share that makes the layer faster; dense if none does.
+
+    A layer that could gain is never dense: it would push its part of the loss onto the others (docs/sparsity.md).
+    """
     weights, dense = node.weights["weight"].size, prices.dense(node.name)
-    found = [Choice(None, 0.0, 0.0, dense.nanoseconds, dense.bytes, 0.0)]
+    found = []
     for block, rising in scores.items():
         total = np.concatenate([[0.0], np.cumsum(rising)])
         for drop in sorted({round(float(share) * len(rising)) for share in shares} - {0}):
@@ -187,21 +217,19 @@ def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[
             if _pays(price.nanoseconds, dense.nanoseconds):
                 share = drop / len(rising)
                 found.append(Choice(block, share, float(total[drop]), *price, share * weights))
-    return found
+    return found or [Choice(None, 0.0, 0.0, dense.nanoseconds, dense.bytes, 0.0)]
 
 
 def _limits(
     nodes: Sequence[Node], options: ConvertOptions, prices: Prices, taken: Price, gone: float
 ) -> Limits:
-    """With a sparsity alone the time is limited by what it would take spread evenly, in blocks of one size: then no
-    choice of blocks is ever paid for with time."""
+    """With a sparsity and blocks to choose, the time is limited by what it would take spread evenly in blocks of 2x4:
+    then no choice is paid for with time."""
+    if not options.limited and options.block == "auto":
+        return Limits(gone, _even(nodes, options.block, options.sparsity, prices).nanoseconds)
+    most_time = math.inf if options.latency is None else options.latency * 1e6 - taken.nanoseconds
     most_bytes = math.inf if options.size is None else options.size * KIB - taken.bytes
-    if options.latency is not None:
-        return Limits(gone, options.latency * 1e6 - taken.nanoseconds, most_bytes)
-    if options.size is not None:
-        return Limits(gone, math.inf, most_bytes)
-    even = [_price(n.name, _uniform(n, options, prices), prices) for n in nodes]
-    return Limits(gone, sum(price.nanoseconds for price in even))
+    return Limits(gone, most_time, most_bytes)
 
 
 def _without_what_is_slower(choices: Sequence[Sequence[Choice]], limits: Limits) -> Limits:
@@ -239,9 +267,7 @@ def _reached(least_sum: float | None, taken: float, scale: float, unit: str) -> 
     return f"out of reach, the least is {math.ceil((least_sum + taken) / scale * 1e3) / 1e3} {unit}"
 
 
-def _budget(choice: Choice, own: Sequence[Choice], profile: Profile) -> LayerBudget:
+def _budget(choice: Choice, profile: Profile) -> LayerBudget:
     if choice.block is not None:
         return LayerBudget(choice.block, choice.share)
-    if len(own) > 1:
-        return LayerBudget(DENSE, 0.0, NOT_NEEDED)
     return LayerBudget(DENSE, 0.0, f"{DENSE_IS_FASTER}, or as fast, on {profile.name}")

@@ -16,7 +16,7 @@ from lacewing.cli import main
 from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir_to_onnx import to_onnx
-from lacewing.converter.options import BLOCKS, ConvertOptions, LayerChoice
+from lacewing.converter.options import ConvertOptions, LayerChoice
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.sparsity import obs
 from lacewing.converter.sparsity.allocation import Choice, Limits, least, least_error
@@ -151,12 +151,13 @@ def gone(found, graph):
 
 @pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("block", ["auto", "1x4", "4x4", "8x4"])
-def test_sparsity_is_met_in_no_more_time_than_spread_evenly(sparsity, block):
+def test_sparsity_is_met_and_by_auto_in_no_more_time_than_spread_evenly(sparsity, block):
     options = {"sparsity": sparsity, "block": block, "profile": "x86-avx512vnni"}
     found, prices, graph = plan(**options)
     even, _, _ = plan(**options, budget="uniform")
     assert gone(found, graph) >= min(sparsity, gone(even, graph)) - 0.002
-    assert cost(found, prices).nanoseconds <= cost(even, prices).nanoseconds * (1 + 1e-5)
+    if block == "auto":
+        assert cost(found, prices).nanoseconds <= cost(even, prices).nanoseconds * (1 + 1e-5)
     for name, budget in found.items():
         if budget.share:
             half = 0.5 / prices.blocks(name, budget.block)  # a share is a whole number of blocks
@@ -269,11 +270,9 @@ def test_prices_are_those_of_the_file(tmp_path):
     assert report.profile == "x86-avx2" and report.predicted_ms == pytest.approx(measured, abs=1e-4)
     prices = Prices(graph, profile)
     for layer in report.layers:
-        block = next(b for b in BLOCKS if b in (layer.block, "4x4"))
         price = prices.dense(layer.name)
         if layer.block != "dense":
-            rows = int(block[0])
-            price = prices.pruned(layer.name, obs.Block(rows, 4), layer.sparsity)
+            price = prices.pruned(layer.name, obs.Block(int(layer.block[0]), 4), layer.sparsity)
         assert layer.predicted_us == pytest.approx(price.nanoseconds / 1e3, rel=0.02, abs=0.02), layer
 
 
