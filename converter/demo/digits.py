@@ -18,8 +18,7 @@ from lacewing.converter.training import Recipe
 SIZE = 32  # pixels; each of the 8x8 source pixels becomes 4x4
 CLASSES = 10
 EPOCHS = 8
-FINE_TUNING_EPOCHS = 16
-SHIFT = 2  # pixels of the 32, by which fine-tuning moves a batch at most
+FINE_TUNING_EPOCHS = 12
 BATCH = 64
 # (output channels, stride) of the depthwise-separable blocks
 BLOCKS = ((64, 2), (128, 1), (128, 1), (256, 2), (256, 1))
@@ -48,7 +47,7 @@ def load(seed: int = 0) -> Digits:
 
 
 class Samples:
-    """Training images as fine-tuning takes them: in batches, moved by up to a source pixel."""
+    """Training images as fine-tuning takes them: in batches."""
 
     def __init__(self, data: Digits) -> None:
         self._images, self._labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
@@ -59,27 +58,28 @@ class Samples:
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """({"image": [N,1,32,32] f32}, labels [N] int64)."""
         chosen = torch.tensor(list(indices))
-        dy, dx = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
-        return {"image": torch.roll(self._images[chosen], (dy, dx), (2, 3))}, self._labels[chosen]
+        return {"image": self._images[chosen]}, self._labels[chosen]
 
 
 def recipe(data: Digits) -> Recipe:
     """How the demo fine-tunes: labels and the float network teach together."""
     return Recipe(
         Samples(data),
-        loss=lambda outputs, target: nn.functional.cross_entropy(outputs["logits"], target),
+        loss=lambda outputs, target: nn.functional.cross_entropy(next(iter(outputs.values())), target),
         epochs=FINE_TUNING_EPOCHS,
         quantized_epochs=FINE_TUNING_EPOCHS // 4,
         batch_size=BATCH,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         schedule="one-shot",
     )
 
 
-def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0, epochs: int = EPOCHS) -> None:
+def train(
+    data: Digits, onnx_path: Path, progress: Progress, seed: int = 0, epochs: int = EPOCHS
+) -> DigitsNet:
     """Trains the network and exports it to ONNX with a batch of one, batch norms folded."""
     torch.manual_seed(seed)
-    network = _network()
+    network = DigitsNet()
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
     steps = -(-len(images) // BATCH)
@@ -94,20 +94,32 @@ def train(data: Digits, onnx_path: Path, progress: Progress, seed: int = 0, epoc
             schedule.step()
         progress("training", (epoch + 1) / epochs)
     _export(network, onnx_path)
+    return network.eval()
 
 
-def _network() -> nn.Module:
+class DigitsNet(nn.Module):
+    """[N,1,32,32] -> [N,10]: a stem, depthwise-separable blocks, a classifier."""
 
-    def unit(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
-        return [conv, nn.BatchNorm2d(c_out), nn.ReLU6()]
+    def __init__(self) -> None:
+        super().__init__()
+        layers = _unit(1, 32, 3)
+        channels = 32
+        for c_out, stride in BLOCKS:
+            layers += _unit(channels, channels, 3, stride, channels) + _unit(channels, c_out, 1)
+            channels = c_out
+        self.layers = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES)
+        )
 
-    layers = unit(1, 32, 3)
-    channels = 32
-    for c_out, stride in BLOCKS:
-        layers += unit(channels, channels, 3, stride, channels) + unit(channels, c_out, 1)
-        channels = c_out
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of images -1..1."""
+        logits: Tensor = self.layers(image)
+        return logits
+
+
+def _unit(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(c_out), nn.ReLU6()]
 
 
 def _export(network: nn.Module, path: Path) -> None:

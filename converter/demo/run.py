@@ -65,7 +65,7 @@ def _quiet() -> Iterator[None]:
 def _run(folder: Path, progress: Progress, seed: int) -> list[Row]:
     data = digits.load(seed)
     float_onnx = folder / "digits.onnx"
-    digits.train(data, float_onnx, progress, seed)
+    network = digits.train(data, float_onnx, progress, seed)
     calibration = data.train_images[:CALIBRATION_IMAGES]
     int8_onnx = _onnxruntime_int8(float_onnx, folder / "digits_int8.onnx", calibration)
     files = {"float32 ONNX": float_onnx, "int8 ONNX": int8_onnx}
@@ -78,9 +78,11 @@ def _run(folder: Path, progress: Progress, seed: int) -> list[Row]:
             calibration_count=len(samples),
             sparsity=sparsity,
             finetune=digits.recipe(data) if sparsity else False,
+            input_shapes={"image": samples[0]["image"].shape},
             seed=seed,
         )
-        convert(float_onnx, files[name], options, partial(_prefixed, progress, name))
+        source = network if sparsity else float_onnx  # the module has its batch norms still, to train with
+        convert(source, files[name], options, partial(_prefixed, progress, name))
     return _measure(files, data, progress)
 
 
@@ -127,7 +129,7 @@ def _accuracy(path: Path, data: digits.Digits) -> float:
 
 def _lacewing(path: Path) -> Callable[[Array], Array]:
     session = Session(path)
-    return lambda image: session.run({"image": image})["logits"]
+    return lambda image: next(iter(session.run({"image": image}).values()))
 
 
 def _onnxruntime(path: Path) -> Callable[[Array], Array]:
