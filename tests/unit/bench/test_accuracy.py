@@ -13,8 +13,8 @@ from accuracy.measure import export_onnx, of_module, top1
 from accuracy.networks import MobileNetV1, ResNet, pretrained_resnet, resnet_widths
 from torch import nn
 
-from lacewing.converter.source import load_graph
 from lacewing.converter.execute import Executor
+from lacewing.converter.source import load_graph
 
 
 def seeded(seed: int) -> torch.Generator:
