@@ -30,7 +30,7 @@ from lacewing.converter.labels import read_labels
 from lacewing.converter.options import BLOCKS, BUDGETS, ConvertOptions
 from lacewing.converter.output import check_writable, write_atomically
 from lacewing.converter.progress_bar import progress_bar
-from lacewing.converter.quantization.ranges import RANGES
+from lacewing.converter.quantization.ranges import FITTED, RANGES
 from lacewing.converter.report import ConversionReport
 from lacewing.converter.report_page import report_page
 from lacewing.converter.source import load_graph
@@ -54,7 +54,7 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
         "--input-shape", action="append", default=[], metavar="NAME:1x3x224x224", help="fixes an open shape"
     )
     parser.add_argument(
-        "--ranges", choices=list(RANGES), default="minmax", help="of activations (default minmax)"
+        "--ranges", choices=list(RANGES), default=FITTED, help="of activations (default fitted)"
     )
     parser.add_argument(
         "--sparsity", type=float, default=0.0, help="share of the weight blocks to drop, 0..0.95"

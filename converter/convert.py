@@ -25,7 +25,9 @@ from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.equalize import equalize
 from lacewing.converter.quantization.layerwise import stack, walk
+from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import LayerPlan
+from lacewing.converter.quantization.ranges import FITTED
 from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.search import engine_metric, sparsest
@@ -119,6 +121,8 @@ def quantize_graph(
     plan = assign(graph, statistics, options.ranges)
     inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
     split_channels(graph, plan, inputs)
+    if options.ranges == FITTED:
+        narrow(graph, plan, inputs, progress)
     budgets = plan_budget(graph, options, inputs, options.seed)
     generator = np.random.default_rng(options.seed)
 

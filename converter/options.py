@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lacewing.converter.calibration import Preprocessing
 from lacewing.converter.errors import OptionError
-from lacewing.converter.quantization.ranges import RANGES
+from lacewing.converter.quantization.ranges import FITTED, RANGES
 from lacewing.converter.training.recipe import Recipe
 from lacewing.format.description import BLOCK_ROWS
 from lacewing.profiles.profile import load
@@ -45,7 +45,7 @@ class ConvertOptions:
     calibration_count: int = 64
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ranges: str = "minmax"
+    ranges: str = FITTED
     equalize: bool = True
     sparsity: float = 0.0
     block: str = "auto"

@@ -50,7 +50,10 @@ def mse_range(statistics: Statistics) -> Range:
     return min(((best[0], high * k) for k in _SHRINK_STEPS), key=error) if high > 0 else best
 
 
+FITTED = "fitted"
+
 RANGES: dict[str, Callable[[Statistics], Range]] = {
+    FITTED: minmax_range,  # then narrowed by what reads the value: narrow.py
     "minmax": minmax_range,
     "percentile": percentile_range,
     "mse": mse_range,

@@ -214,11 +214,11 @@ def test_bad_labels(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("name", "lost", "flags"),
     [
-        ("mobilenet_imagenet/float/mobilenet_v2_1.0_224_float", 1.0, []),
+        ("mobilenet_imagenet/float/mobilenet_v2_1.0_224_float", 0.5, []),
         ("mobilenet_imagenet/float/mobilenet_v1_0.25_128_float", 0.5, []),
         (
             "squeezenet_imagenet/squeezenet_v1.1_float",
-            1.0,
+            0.5,
             ["--resize", "256", "--channels", "bgr", "--mean", "104,117,123", "--std", "1"],
         ),
     ],
