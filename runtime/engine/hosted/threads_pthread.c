@@ -1,4 +1,5 @@
-// A small pool of threads. The parts of one call are taken from a shared counter, so that a slow core takes fewer.
+// A small pool of threads. The parts of one call are taken from a shared counter, so that a slow core takes fewer, and
+// one that is busy with other work takes none: a call ends when its parts are done, whoever did them.
 // Operators follow each other within microseconds: a worker first spins for the next one, then sleeps.
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -18,17 +19,17 @@ typedef struct {
   uint32_t worker;
 } pool_worker;
 
-// A call is published by raising `generation`; it has ended when every worker has said so in `idle`.
+// A call is published by a ticket: its generation in the high half, the parts that nobody has taken yet in the low one.
+// A worker that comes late finds another generation or no part, and has touched nothing of the call.
 struct lw_pool {
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   uint32_t started;  // of the others
-  int stop;          // written under the mutex, before generation is raised
-  atomic_uint generation;
+  atomic_int stop;
+  atomic_ullong ticket;
   atomic_uint sleepers;
-  atomic_uint next;  // part to take
-  atomic_uint idle;  // workers that are done with this generation
-  lw_task task;
+  atomic_uint done;  // parts
+  lw_task task;      // these three are read with a part in hand, which keeps the call from ending
   void *argument;
   uint32_t parts;
   pool_worker workers[LW_POOL_MAX];
@@ -42,48 +43,57 @@ static inline void relax(void) {
 #endif
 }
 
-static void take_parts(lw_pool *pool, uint32_t worker) {
+static inline uint32_t generation_of(unsigned long long ticket) { return (uint32_t)(ticket >> 32); }
+
+static void take_parts(lw_pool *pool, uint32_t generation, uint32_t worker) {
+  unsigned long long ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
   for (;;) {
-    const uint32_t part = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-    if (part >= pool->parts) return;
-    pool->task(pool->argument, part, worker);
+    const uint32_t left = (uint32_t)ticket;
+    if (generation_of(ticket) != generation || left == 0) return;
+    if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1, memory_order_acquire,
+                                               memory_order_acquire))
+      continue;
+    pool->task(pool->argument, pool->parts - left, worker);
+    atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+    ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
   }
 }
 
 // Returns the generation that follows `seen`.
-static unsigned await_generation(lw_pool *pool, unsigned seen) {
+static uint32_t await_generation(lw_pool *pool, uint32_t seen) {
   for (uint32_t i = 0; i < SPINS; i++) {
-    const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+    const uint32_t now = generation_of(atomic_load_explicit(&pool->ticket, memory_order_acquire));
     if (now != seen) return now;
     relax();
   }
   (void)pthread_mutex_lock(&pool->mutex);
   atomic_fetch_add(&pool->sleepers, 1);
-  while (atomic_load(&pool->generation) == seen) (void)pthread_cond_wait(&pool->wake, &pool->mutex);
+  while (generation_of(atomic_load(&pool->ticket)) == seen) (void)pthread_cond_wait(&pool->wake, &pool->mutex);
   atomic_fetch_sub(&pool->sleepers, 1);
   (void)pthread_mutex_unlock(&pool->mutex);
-  return atomic_load_explicit(&pool->generation, memory_order_acquire);
+  return generation_of(atomic_load(&pool->ticket));
 }
 
 static void *serve(void *argument) {
   const pool_worker *self = argument;
   lw_pool *pool = self->pool;
-  unsigned seen = 0;
+  uint32_t seen = 0;
   for (;;) {
     seen = await_generation(pool, seen);
-    if (pool->stop) return NULL;
-    take_parts(pool, self->worker);
-    atomic_fetch_add_explicit(&pool->idle, 1, memory_order_release);
+    if (atomic_load(&pool->stop)) return NULL;
+    take_parts(pool, seen, self->worker);
   }
 }
 
-// Sequentially consistent, against a worker that counts itself a sleeper and then looks at the generation.
-static void raise_generation(lw_pool *pool) {
-  atomic_fetch_add(&pool->generation, 1);
-  if (atomic_load(&pool->sleepers) == 0) return;
+// Returns the new generation. Sequentially consistent, against a worker that counts itself a sleeper and then looks.
+static uint32_t publish(lw_pool *pool, uint32_t parts) {
+  const uint32_t generation = generation_of(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
+  atomic_store(&pool->ticket, (unsigned long long)generation << 32 | parts);
+  if (atomic_load(&pool->sleepers) == 0) return generation;
   (void)pthread_mutex_lock(&pool->mutex);
   (void)pthread_cond_broadcast(&pool->wake);
   (void)pthread_mutex_unlock(&pool->mutex);
+  return generation;
 }
 
 void lw_pool_parallel(void *context, lw_task task, void *argument, uint32_t parts) {
@@ -91,11 +101,9 @@ void lw_pool_parallel(void *context, lw_task task, void *argument, uint32_t part
   pool->task = task;
   pool->argument = argument;
   pool->parts = parts;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->idle, 0, memory_order_relaxed);
-  raise_generation(pool);
-  take_parts(pool, 0);
-  for (uint32_t spins = 0; atomic_load_explicit(&pool->idle, memory_order_acquire) != pool->started; spins++) {
+  atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
+  take_parts(pool, publish(pool, parts), 0);
+  for (uint32_t spins = 0; atomic_load_explicit(&pool->done, memory_order_acquire) != parts; spins++) {
     if (spins < SPINS)
       relax();
     else
@@ -105,8 +113,8 @@ void lw_pool_parallel(void *context, lw_task task, void *argument, uint32_t part
 
 void lw_pool_destroy(lw_pool *pool) {
   if (pool == NULL) return;
-  pool->stop = 1;
-  raise_generation(pool);
+  atomic_store(&pool->stop, 1);
+  (void)publish(pool, 0);
   for (uint32_t i = 0; i < pool->started; i++) (void)pthread_join(pool->workers[i].thread, NULL);
   (void)pthread_cond_destroy(&pool->wake);
   (void)pthread_mutex_destroy(&pool->mutex);
