@@ -118,7 +118,7 @@ def main() -> int:
     wanted[PICTURE] = picture(figures("x86"))
     if (FIGURES / "accuracy.json").exists():
         trained = figures("accuracy")
-        for model in dict.fromkeys(r["model"] for r in trained["rows"]):
+        for model in dict.fromkeys(r["model"] for r in trained["rows"] if r["metric"] == "latency_ms"):
             wanted[ROOT / "docs" / f"accuracy_{model}.svg"] = accuracy_picture(trained, model)
     if "--check" in sys.argv:
         stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
