@@ -39,7 +39,7 @@ def test_dense_conversion(source, tmp_path):
     assert report.output_bytes == (tmp_path / "m.lace").stat().st_size
     assert report.sparsity == 0
     assert report.output_sqnr_db["logits"] > 20
-    assert stages == {"calibrate", "layers"}
+    assert stages == {"calibrate", "ranges", "layers"}
     json.dumps(report.as_json(), allow_nan=False)
     with lacewing.Session(tmp_path / "m.lace") as session:
         assert session.metadata["calibration"]["samples"] == 16
