@@ -70,9 +70,9 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     if not options.finetune:
         return _post_training(source, options, progress)
     raw = load_training_graph(source, options.input_shapes)
+    dataset, recipe = prepared(raw, options)
     if options.max_drop is None:
-        return fine_tune(raw, options, progress)
-    _, recipe = prepared(raw, options)
+        return fine_tune(raw, dataset, recipe, options, progress)
     if recipe.metric is None:
         raise OptionError(
             "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
@@ -85,7 +85,7 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
         told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
-        return fine_tune(raw, told, progress)
+        return fine_tune(raw, dataset, recipe, told, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
 

@@ -20,7 +20,7 @@ class Tuning:
     epochs: int
     samples: int  # that taught
     held_out: int  # that judged
-    labelled: bool
+    labelled: bool  # whether the metric is a recipe's own
     rearranged: dict[
         str, tuple[float, float]
     ]  # layer -> share of its saliency that its blocks keep: before, after

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import lacewing
 from lacewing.converter.errors import ConversionError
 from lacewing.converter.made import Attempt, Made
 from lacewing.converter.training.data import Data, in_order
-from lacewing.converter.training.recipe import Metric
+from lacewing.converter.training.recipe import Metric, Outputs, mean_metric
 
 STEP = 0.05  # of the sparsities tried
 _MOST = 18  # steps: 90 %
@@ -54,17 +55,16 @@ def sparsest(
 
 def engine_metric(made: Made, data: Data, metric: Metric) -> float:
     """The mean of ``metric`` over ``data`` with the engine's own answers."""
-    scores = []
     with lacewing.Session(made.model.to_bytes()) as session:
         # A file's names are the graph's without control characters.
         sources = dict(zip((v.name for v in session.inputs), made.graph.inputs, strict=True))
         results = dict(zip(made.graph.outputs, (v.name for v in session.outputs), strict=True))
-        for inputs, target in in_order(data, _BATCH):
-            count = len(next(iter(inputs.values())))
+
+        def answers(inputs: Mapping[str, Tensor]) -> Outputs:
             rows = [
                 session.run({name: inputs[v][i : i + 1].numpy() for name, v in sources.items()})
-                for i in range(count)
+                for i in range(len(next(iter(inputs.values()))))
             ]
-            answers = {v: torch.from_numpy(np.concatenate([r[n] for r in rows])) for v, n in results.items()}
-            scores.append(metric(answers, target).double())
-    return float(torch.cat(scores).mean())
+            return {v: torch.from_numpy(np.concatenate([r[n] for r in rows])) for v, n in results.items()}
+
+        return mean_metric(metric, ((answers(inputs), target) for inputs, target in in_order(data, _BATCH)))

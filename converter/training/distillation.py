@@ -28,7 +28,7 @@ class Distillation:
     ):
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
         self._answers, self._features, self._temperature = answers, features, temperature
-        self.outputs = {answer_of(teacher.graph, v) for v in teacher.graph.outputs}
+        self.outputs = list(dict.fromkeys(answer_of(teacher.graph, v) for v in teacher.graph.outputs))
 
     def wanted(self) -> list[str]:
         """The student's values that the loss reads."""

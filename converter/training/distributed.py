@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Workers:
     def leads(self) -> bool:
         """Whether this process writes files and reports."""
         return self.rank == 0
+
+    def place(self, network: _Module) -> _Module:
+        """The network moved to the device, with channels last, as convolutions like them best."""
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network with gradients averaged over all processes."""

@@ -10,9 +10,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from lacewing.converter.calibration import Dataset
@@ -40,8 +38,6 @@ from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.saliency import Saliency
-
-Array = npt.NDArray[Any]
 
 _SAMPLES = 64  # that blocks are chosen on before training
 
@@ -86,9 +82,7 @@ class FineTuning:
         self._validation: Data | None = None
         if recipe.validation is not None:
             self._validation = as_data(recipe.validation, name, "the recipe's validation")
-        folder = checkpoint if checkpoint is not None else None
-        print_of = fingerprint(raw, self._recipe, options, workers.world)
-        self._checkpoints = Checkpoints(folder, print_of)
+        self._checkpoints = Checkpoints(checkpoint, fingerprint(raw, self._recipe, options, workers.world))
         self._inputs = stack(dataset, raw, _SAMPLES)
 
     def run(self) -> FineTuned:
@@ -184,7 +178,7 @@ class FineTuning:
         distillation = None
         if recipe.answers or recipe.features:
             values = inner_values(teacher)
-            network = Network(teacher).to(self._workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = self._workers.place(Network(teacher))
             distillation = Distillation(network, values, recipe.answers, recipe.features, recipe.temperature)
         trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)
         trainer.run(stage, save)

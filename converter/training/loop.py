@@ -18,7 +18,7 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.masks import BlockMasks
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
-from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.recipe import Recipe, mean_metric
 from lacewing.converter.training.saliency import Saliency
 from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
 
@@ -97,8 +97,7 @@ class Trainer:
 
     def run(self, stage: Stage, save: Callable[[Stage], None]) -> None:
         """Trains the stage to its end; ``save`` is called after each epoch. Raises TrainingError."""
-        stage.network.to(self._workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        wrapped = self._workers.wrap(stage.network)
+        wrapped = self._workers.wrap(self._workers.place(stage.network))
         schedule = SparsitySchedule(stage.recipe.schedule, stage.recipe.ramp, stage.recipe.updates)
         while stage.epoch < stage.epochs:
             loss = self._epoch(stage, wrapped, schedule)
@@ -176,13 +175,12 @@ def measure(network: Network | QuantizedNetwork, data: Data, recipe: Recipe, wor
     """The mean of the recipe's metric over all of ``data``, in evaluation mode."""
     assert recipe.metric is not None
     network.to(workers.device).eval()
-    total, count = 0.0, 0
     with torch.no_grad():
-        for inputs, target in in_order(data, recipe.batch_size):
-            results = network(moved(inputs, workers.device))
-            scores = recipe.metric(results, _to(target, workers.device))
-            total, count = total + float(scores.double().sum()), count + len(scores)
-    return total / max(count, 1)
+        answered = (
+            (network(moved(inputs, workers.device)), _to(target, workers.device))
+            for inputs, target in in_order(data, recipe.batch_size)
+        )
+        return mean_metric(recipe.metric, answered)
 
 
 def _to(target: Any, device: torch.device) -> Any:

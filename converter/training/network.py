@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,6 @@ class Network(nn.Module):
                     self.register_buffer(key(node, name), tensor)
                 else:
                     self.register_parameter(key(node, name), nn.Parameter(tensor))
-        self._last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
 
     def weight(self, node: Node, name: str = "weight") -> Tensor:
         """A node's weight, the trained tensor itself."""
@@ -45,14 +44,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
         """Runs the network; values that no later node reads are freed on the way."""
-        kept = set(self.graph.outputs) | set(values)
-        known = {name: inputs[name] for name in self.graph.inputs}
-        for i, node in enumerate(self.graph.nodes):
-            known[node.output] = self._run(node, [known[v] for v in node.inputs])
-            for value in node.inputs:
-                if self._last_use[value] == i and value not in kept:
-                    known.pop(value, None)
-        return {value: known[value] for value in kept}
+        return run_nodes(self.graph, inputs, values, self._run)
 
     def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
         weights = {name: self.weight(node, name) for name in node.weights}
@@ -71,6 +63,24 @@ class Network(nn.Module):
                 for name in node.weights
             }
         return graph
+
+
+def run_nodes(
+    graph: Graph,
+    inputs: Mapping[str, Tensor],
+    values: Iterable[str],
+    run: Callable[[Node, list[Tensor]], Tensor],
+) -> dict[str, Tensor]:
+    """The graph's outputs and ``values``, in this order; run: a node's result from what it reads."""
+    kept = dict.fromkeys((*graph.outputs, *values))
+    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
+    known = {name: inputs[name] for name in graph.inputs}
+    for i, node in enumerate(graph.nodes):
+        known[node.output] = run(node, [known[v] for v in node.inputs])
+        for value in node.inputs:
+            if last_use[value] == i and value not in kept:
+                known.pop(value, None)
+    return {value: known[value] for value in kept}
 
 
 def is_constant(node: Node, name: str) -> bool:

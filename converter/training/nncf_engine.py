@@ -21,7 +21,7 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.quantization.forms import reads_u7
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.sharing import MOVES
-from lacewing.converter.training.network import key
+from lacewing.converter.training.network import key, run_nodes
 from lacewing.converter.training.nncf_quantizers import (
     Decided,
     decide,
@@ -72,16 +72,10 @@ class NncfNetwork(QuantizedNetwork):
         """{value: [N, ...] f32}: with NNCF's arithmetic in training, the engine's bits in evaluation."""
         if not self.training:
             return super().forward(inputs, values)
-        kept = set(self.graph.outputs) | set(values)
-        known = {v: inputs[v] for v in self.graph.inputs}
-        for i, node in enumerate(self.graph.nodes):
-            known[node.output] = self._run(node, [self._as_read(node, v, known[v]) for v in node.inputs])
-            for value in node.inputs:
-                if self._last_use[value] == i and value not in kept:
-                    known.pop(value, None)
-        return {value: known[value] for value in kept}
+        return run_nodes(self.graph, inputs, values, self._run)
 
-    def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
+    def _run(self, node: Node, reals: list[Tensor]) -> Tensor:
+        inputs = [self._as_read(node, v, x) for v, x in zip(node.inputs, reals, strict=True)]
         if node.name in self._plan.layers:
             quantizer = self.weight_quantizers[key(node, "weight")]
             step = self._step(node.inputs[0]).detach() * weight_step(quantizer)

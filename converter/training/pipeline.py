@@ -9,21 +9,22 @@ from lacewing.converter.ir import Graph
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.made import Made, Tuning
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.progress import Progress
+from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.layerwise import stack, walk
 from lacewing.converter.training.distributed import workers
 from lacewing.converter.training.finetune import FineTuned, FineTuning
 from lacewing.converter.training.recipe import Recipe
-from lacewing.converter.training.unlabelled import split, unlabelled_recipe
+from lacewing.converter.training.unlabelled import expected_accuracy, split, unlabelled_recipe
 
 _NOISE_SAMPLES = 32  # that the report's signal to noise is measured on
 
 
-def fine_tune(raw: Graph, options: ConvertOptions, progress: Progress) -> Made:
-    """Trains ``raw`` (of ``load_training_graph``) as ``options.finetune`` says and lowers the result."""
-    dataset, recipe = prepared(raw, options)
+def fine_tune(
+    raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
+) -> Made:
+    """Trains ``raw`` (of ``load_training_graph``) on what ``prepared`` gives and lowers the result."""
     with workers(options.device) as here:
-        shown = progress if here.leads else _nobody
+        shown = progress if here.leads else silent
         tuning = FineTuning(raw, dataset, recipe, options, here, shown, options.checkpoint)
         tuned = tuning.run()
         return _made(tuned, dataset, recipe, options.sparsity, shown, here.leads)
@@ -63,7 +64,7 @@ def _made(
         recipe.epochs,
         len(recipe.train),
         len(recipe.validation) if recipe.validation is not None else 0,
-        labelled=recipe.loss is not None,
+        labelled=recipe.metric is not expected_accuracy,
         rearranged=_rearranged(tuned),
         leads=leads,
     )
@@ -74,7 +75,3 @@ def _rearranged(tuned: FineTuned) -> dict[str, tuple[float, float]]:
     if tuned.rearrangement is None:
         return {}
     return {n: (round(r.before, 4), round(r.after, 4)) for n, r in tuned.rearrangement.layers.items()}
-
-
-def _nobody(stage: str, share: float) -> None:
-    pass

@@ -71,7 +71,7 @@ class QuantizedNetwork(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
         """{value: [N, ...] f32} of the outputs and of ``values`` for {input name: [N, ...] f32}."""
         arithmetic: Arithmetic = Learned(self) if self.training else Exact(self)
-        kept = set(self.graph.outputs) | set(values)
+        kept = dict.fromkeys((*self.graph.outputs, *values))
         known = Values(arithmetic, {v: inputs[v] for v in self.graph.inputs})
         for i, node in enumerate(self.graph.nodes):
             OPERATORS[node.op](known, node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,15 @@ class Recipe:
             raise OptionError("recipe: nothing to learn from: give a loss, or weigh answers or features")
         if self.metric is not None and self.validation is None:
             raise OptionError("recipe: a metric needs validation data")
+
+
+def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> float:
+    """The mean of ``metric`` over all samples; answered: (outputs, target) of each batch. 0 without samples."""
+    total, count = 0.0, 0
+    for outputs, target in answered:
+        scores = metric(outputs, target).double()
+        total, count = total + float(scores.sum()), count + len(scores)
+    return total / max(count, 1)
 
 
 def load_recipe(path: Path) -> Recipe:

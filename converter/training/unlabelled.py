@@ -18,7 +18,7 @@ from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.training.data import Batch, Data, Unlabelled, in_order
 from lacewing.converter.training.network import Network
-from lacewing.converter.training.recipe import Metric, Outputs, Recipe
+from lacewing.converter.training.recipe import Metric, Outputs, Recipe, mean_metric
 
 HELD_OUT = 5  # every fifth sample judges
 _MIN_SAMPLES = 20  # below them neither part would say anything
@@ -49,17 +49,15 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
 
     graph: as ``load_training_graph`` gives it. Raises OptionError for too few samples.
     """
-    if len(dataset) < _MIN_SAMPLES:
-        raise OptionError(
-            f"--finetune without a recipe needs at least {_MIN_SAMPLES} samples, --calib has {len(dataset)}"
-        )
-    train, validation = split(dataset)
+    flag = "--finetune without a recipe"
+    _check_count(dataset, flag)
+    train, _ = split(dataset)
     count = epochs if epochs is not None else default_epochs(graph, len(train))
-    judged = can_judge(graph)
+    judge = held_out(graph, dataset, flag) if can_judge(graph) else None
     return Recipe(
         train=Unlabelled(train, augment=dataset.preprocessing is not None),
-        validation=Judged(Unlabelled(validation, augment=False), Network(graph)) if judged else None,
-        metric=expected_accuracy if judged else None,
+        validation=judge.data if judge else None,
+        metric=judge.metric if judge else None,
         epochs=count,
         quantized_epochs=max(1, count // _QUANTIZED_SHARE),
         batch_size=_BATCH,
@@ -76,8 +74,7 @@ class HeldOut:
 
     def float_metric(self) -> float:
         """The metric of the float network itself."""
-        scores = [self.metric(target, target) for _, target in in_order(self.data, _BATCH)]
-        return float(torch.cat(scores).double().mean())
+        return mean_metric(self.metric, ((target, target) for _, target in in_order(self.data, _BATCH)))
 
 
 def held_out(graph: Graph, dataset: Dataset, flag: str) -> HeldOut:
@@ -86,9 +83,13 @@ def held_out(graph: Graph, dataset: Dataset, flag: str) -> HeldOut:
         raise OptionError(
             f"{flag} needs outputs that are classes [1,N], or --finetune with a recipe's metric"
         )
+    _check_count(dataset, flag)
+    return HeldOut(Judged(Unlabelled(split(dataset)[1], augment=False), Network(graph)), expected_accuracy)
+
+
+def _check_count(dataset: Dataset, flag: str) -> None:
     if len(dataset) < _MIN_SAMPLES:
         raise OptionError(f"{flag} needs at least {_MIN_SAMPLES} samples, --calib has {len(dataset)}")
-    return HeldOut(Judged(Unlabelled(split(dataset)[1], augment=False), Network(graph)), expected_accuracy)
 
 
 def split(dataset: Dataset) -> tuple[Dataset, Dataset]:

@@ -18,8 +18,8 @@ distributed.init_process_group("gloo")
 made = conversion.fine_tune
 
 
-def kept(raw, told, progress):
-    result = made(raw, told, progress)
+def kept(*arguments):
+    result = made(*arguments)
     (folder / f"weights_{distributed.get_rank()}").write_bytes(result.model.to_bytes())
     return result
 
