@@ -2,6 +2,9 @@
 // sparse weights. Threads share tiles, and output channels where tiles are few.
 #include "lw_internal.h"
 
+#define PARTS_PER_WORKER 16u        // so many that an uneven end costs little
+#define PACKED_PARTS_PER_WORKER 3u  // each cut along channels packs its tile once more
+
 // What all parts of a convolution have in common.
 typedef struct {
   lw_gemm_args gemm;  // without the tile and the output's place
@@ -130,7 +133,7 @@ void lw_run_conv(lw_call *call) {
   }
   const uint32_t pixels = call->output->dims[2] * call->output->dims[3];
   const uint32_t tiles = (uint32_t)lw_ceil_div(pixels, call->plan->kernel->tile);
-  // Enough parts that an uneven end costs little; each further cut along channels packs its tile once more.
-  call->chunks = workers == 1 ? 1 : clamp_chunks(call, (uint32_t)lw_ceil_div((size_t)workers * 3, tiles));
+  const uint32_t parts = workers * (call->plan->pack == NULL ? PARTS_PER_WORKER : PACKED_PARTS_PER_WORKER);
+  call->chunks = workers == 1 ? 1 : clamp_chunks(call, (uint32_t)lw_ceil_div(parts, tiles));
   lw_split(call, gemm_task, tiles * call->chunks);
 }

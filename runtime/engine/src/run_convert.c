@@ -4,18 +4,22 @@
 
 static float *floats(const lw_place *place) { return (float *)(void *)place->data; }
 
-static void quantize_task(void *argument, uint32_t quad, uint32_t worker) {
+#define LEAST_PIXELS 1024u  // worth a thread
+
+static void quantize_task(void *argument, uint32_t part, uint32_t worker) {
   const lw_call *call = argument;
-  const size_t pixels = (size_t)lw_tensor_pixels(call->output);
+  const uint32_t quad = part / call->chunks, chunk = part % call->chunks;
+  const uint32_t pixels = (uint32_t)lw_tensor_pixels(call->output);
+  const uint32_t begin = lw_part_begin(pixels, chunk, call->chunks);
   uint32_t nan = 0;
-  lw_quantize_args args = {.pixels = pixels,
+  lw_quantize_args args = {.pixels = lw_part_begin(pixels, chunk + 1, call->chunks) - begin,
                            .inverse_scale = lw_attribute_f32(call->plan->record, LW_QUANTIZE_INVERSE_SCALE),
                            .zero_point = (int32_t)call->output->zero_point,
-                           .output = call->to->data + quad * call->to->plane,
+                           .output = call->to->data + quad * call->to->plane + (size_t)begin * LW_QUAD,
                            .nan = &nan};
   for (uint32_t c = 0; c < LW_QUAD; c++)
     if (quad * LW_QUAD + c < call->output->dims[1])
-      args.channel[c] = floats(call->from) + (quad * LW_QUAD + c) * pixels;
+      args.channel[c] = floats(call->from) + (size_t)(quad * LW_QUAD + c) * pixels + begin;
   call->plan->kernel->function(&args);
   if (nan != 0) atomic_store_explicit(&call->model->found_nan, 1, memory_order_relaxed);
   (void)worker;
@@ -23,7 +27,11 @@ static void quantize_task(void *argument, uint32_t quad, uint32_t worker) {
 
 void lw_run_quantize(lw_call *call) {
   if (call->output->layout == LW_LAYOUT_QUADS) {
-    lw_split(call, quantize_task, lw_call_quads(call->output));
+    const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
+    const uint32_t wanted = (uint32_t)lw_ceil_div((size_t)workers * 3, quads);
+    const uint32_t most = (uint32_t)lw_ceil_div(lw_tensor_pixels(call->output), LEAST_PIXELS);
+    call->chunks = workers == 1 ? 1 : wanted < most ? wanted : most;
+    lw_split(call, quantize_task, quads * call->chunks);
     return;
   }
   uint32_t nan = 0;

@@ -1,6 +1,8 @@
-// Depthwise convolution and pooling: plane by plane, and by rows of a plane where planes are few.
+// Depthwise convolution and pooling, plane by plane. Threads share the planes, and rows of a plane where those are few.
 #include "../reference/lw_reference.h"
 #include "lw_internal.h"
+
+#define PARTS_PER_WORKER 8u  // so many that an uneven end costs little
 
 static lw_requant requant_of(const lw_call *call, uint32_t clamp_slot) {
   const uint32_t *attributes = call->plan->record->attributes;
@@ -38,9 +40,7 @@ static lw_depthwise_args depthwise_args(const lw_call *call) {
                              .scratch_bytes = call->model->scratch_stride};
 }
 
-static void depthwise_task(void *argument, uint32_t part, uint32_t worker) {
-  const lw_call *call = argument;
-  const uint32_t quad = part / call->chunks, chunk = part % call->chunks;
+static void depthwise_plane(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker) {
   lw_depthwise_args args = *(const lw_depthwise_args *)call->args;
   args.input += quad * call->from->plane;
   args.weights += (size_t)quad * args.kernel_h * args.kernel_w * LW_QUAD;
@@ -88,29 +88,46 @@ static lw_pool_args pool_part(const lw_call *call, uint32_t quad, uint32_t chunk
   return args;
 }
 
-static void pool_task(void *argument, uint32_t part, uint32_t worker) {
-  const lw_call *call = argument;
-  const uint32_t quad = part / call->chunks;
-  lw_pool_args args = pool_part(call, quad, part % call->chunks);
+static void pool_plane(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker) {
+  lw_pool_args args = pool_part(call, quad, chunk);
   args.output += quad * call->to->plane;
   call->plan->kernel->function(&args);
   (void)worker;
 }
 
-static void pool_f32_task(void *argument, uint32_t part, uint32_t worker) {
-  const lw_call *call = argument;
-  const uint32_t quad = part / call->chunks, first = quad * LW_QUAD, left = call->output->dims[1] - first;
-  const lw_pool_args args = pool_part(call, quad, part % call->chunks);
+static void pool_f32_plane(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker) {
+  const uint32_t first = quad * LW_QUAD, left = call->output->dims[1] - first;
+  const lw_pool_args args = pool_part(call, quad, chunk);
   float *output = (float *)(void *)call->to->data + (size_t)first * args.output_height * args.output_width;
   lw_avg_pool_f32(&args, left < LW_QUAD ? left : LW_QUAD, output);
   (void)worker;
 }
 
+typedef void (*plane_task)(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker);
+
+// A small plane takes less time than to take a part: several share one.
+static void run_planes(const lw_call *call, plane_task task, uint32_t part, uint32_t worker) {
+  const uint32_t quads = lw_call_quads(call->output), groups = call->parts / call->chunks;
+  const uint32_t group = part / call->chunks, end = lw_part_begin(quads, group + 1, groups);
+  for (uint32_t quad = lw_part_begin(quads, group, groups); quad < end; quad++)
+    task(call, quad, part % call->chunks, worker);
+}
+
+static void depthwise_task(void *argument, uint32_t part, uint32_t worker) {
+  run_planes(argument, depthwise_plane, part, worker);
+}
+
+static void pool_task(void *argument, uint32_t part, uint32_t worker) {
+  const lw_call *call = argument;
+  run_planes(call, call->output->dtype == LW_DTYPE_F32 ? pool_f32_plane : pool_plane, part, worker);
+}
+
 static void split_planes(lw_call *call, lw_task task, uint32_t rows) {
   const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
-  const uint32_t wanted = workers == 1 ? 1 : (uint32_t)lw_ceil_div((size_t)workers * 3, quads);
+  const uint32_t enough = workers * PARTS_PER_WORKER;
+  const uint32_t wanted = workers == 1 ? 1 : (uint32_t)lw_ceil_div(enough, quads);
   call->chunks = wanted < rows ? wanted : rows;
-  lw_split(call, task, quads * call->chunks);
+  lw_split(call, task, (workers > 1 && enough < quads ? enough : quads) * call->chunks);
 }
 
 void lw_run_depthwise(lw_call *call) {
@@ -122,5 +139,5 @@ void lw_run_depthwise(lw_call *call) {
 void lw_run_pool(lw_call *call) {
   const lw_pool_args args = pool_args(call);
   call->args = &args;
-  split_planes(call, call->output->dtype == LW_DTYPE_F32 ? pool_f32_task : pool_task, args.output_height);
+  split_planes(call, pool_task, args.output_height);
 }
