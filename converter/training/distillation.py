@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,8 +43,10 @@ class Distillation:
             self._answers * self._divergence(teacher[v].float(), student[v].float()) for v in self.outputs
         ]
         if self._features and self.values:
-            some = slice(0, max(_LEAST, len(next(iter(inputs.values()))) // _PART))
-            errors = [squared_error(teacher[v][some].float(), student[v][some].float()) for v in self.values]
+            some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
+            errors = [
+                squared_error(teacher[v][:some].float(), first(student[v], some).float()) for v in self.values
+            ]
             parts.append(self._features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
 
@@ -53,6 +56,28 @@ class Distillation:
         t = self._temperature
         p, q = functional.log_softmax(teacher / t, dim=1), functional.log_softmax(student / t, dim=1)
         return functional.kl_div(q, p, reduction="batchmean", log_target=True) * t * t
+
+
+class _First(torch.autograd.Function):
+    """The gradient of torch's own slice is in plain layout; added to one in channels_last it costs a third of a step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, count: int) -> Tensor:
+        ctx.like = torch.empty_like(x, device="meta")
+        return x[:count].clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        full = torch.empty_like(ctx.like, device=gradient.device)
+        full[len(gradient) :].zero_()
+        full[: len(gradient)] = gradient
+        return full, None
+
+
+def first(x: Tensor, count: int) -> Tensor:
+    """The first ``count`` samples of ``x`` [N, ...]."""
+    result: Tensor = _First.apply(x, count)  # type: ignore[no-untyped-call]
+    return result
 
 
 def squared_error(teacher: Tensor, student: Tensor) -> Tensor:
