@@ -34,6 +34,7 @@ from lacewing.converter.search import engine_metric, sparsest
 from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
 from lacewing.converter.sparsity.budget import device_profile, plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.training.pipeline import fine_tune, prepared
 from lacewing.converter.training.unlabelled import held_out, split
 
@@ -115,22 +116,26 @@ def quantize_graph(
     graph: Graph, dataset: Dataset, options: ConvertOptions, progress: Progress = silent
 ) -> Made:
     """A float graph, which is rewritten on the way, pruned and quantized on calibration samples alone."""
+    inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
     statistics = collect_statistics(graph, dataset, options.seed, progress)
     if options.equalize and equalize(graph, statistics):
         statistics = collect_statistics(graph, dataset, options.seed, progress)
+    budgets = plan_budget(graph, options, inputs, options.seed)
+    moved = rearrange_for(graph, budgets, inputs, options.seed) if options.rearrange else None
+    if moved is not None:
+        graph = moved.apply(graph)
+        statistics = collect_statistics(graph, dataset, options.seed, progress)
     plan = assign(graph, statistics, options.ranges)
-    inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
     split_channels(graph, plan, inputs)
     if options.ranges == FITTED:
         narrow(graph, plan, inputs, progress)
-    budgets = plan_budget(graph, options, inputs, options.seed)
     generator = np.random.default_rng(options.seed)
 
     def change(node: Node, layer: LayerPlan, current: Array, reference: Array) -> None:
         prune_layer(node, layer, budgets[node.name], current, reference, generator)
 
     sqnr = walk(graph, plan, inputs, change, progress)
-    return Made(graph, lower(graph, plan), plan, budgets, sqnr, dataset, sparsity=options.sparsity)
+    return Made(graph, lower(graph, plan), plan, budgets, sqnr, dataset, moved, sparsity=options.sparsity)
 
 
 def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from lacewing.converter.calibration import Dataset
 from lacewing.converter.ir import Graph
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.rearrange import Rearrangement
 from lacewing.format.model import Model
 
 
@@ -21,9 +22,6 @@ class Tuning:
     samples: int  # that taught
     held_out: int  # that judged
     labelled: bool  # whether the metric is a recipe's own
-    rearranged: dict[
-        str, tuple[float, float]
-    ]  # layer -> share of its saliency that its blocks keep: before, after
     leads: bool = True  # whether this process writes the result
 
     @property
@@ -52,7 +50,15 @@ class Made:
     budgets: dict[str, LayerBudget]
     sqnr: dict[str, float]  # of each value, dB
     calibration: Dataset
+    rearrangement: Rearrangement | None = None
     tuning: Tuning | None = None
     sparsity: float = 0.0  # asked for, or found by ``--max-drop``
     attempts: list[Attempt] = field(default_factory=list)
     judged_by: int = 0  # held-out samples behind the drops
+
+    @property
+    def retained(self) -> dict[str, tuple[float, float]]:
+        """layer -> the share of its saliency that its blocks keep: without, with rearrangement."""
+        if self.rearrangement is None:
+            return {}
+        return {n: (round(r.before, 4), round(r.after, 4)) for n, r in self.rearrangement.layers.items()}

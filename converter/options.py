@@ -47,6 +47,7 @@ class ConvertOptions:
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ranges: str = FITTED
     equalize: bool = True
+    rearrange: bool = True  # channels, where nothing is trained; a recipe has its own
     sparsity: float = 0.0
     block: str = "auto"
     budget: str = "global"

@@ -60,6 +60,9 @@ class ConversionReport:
     seconds: float = 0.0
     command: str = ""
     output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
+    rearranged: dict[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # layer -> share of its saliency that its blocks keep: without, with
     tuning: Tuning | None = None
     attempts: list[Attempt] = field(default_factory=list)  # of --max-drop
     judged_by: int = 0  # held-out samples behind their drops
@@ -92,6 +95,7 @@ def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
         profile.name,
         round(sum(times.values()) / 1e3, 4),
         output_sqnr_db={v: _finite(made.sqnr[v]) for v in graph.outputs},
+        rearranged=made.retained,
         tuning=made.tuning,
         attempts=made.attempts,
         judged_by=made.judged_by,

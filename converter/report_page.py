@@ -37,12 +37,12 @@ thread); {{ "%.1f" | format(r.seconds) }} s</p>
 {% for stage, epochs in r.tuning.history.items() %}{% for e in epochs %}<tr><td>{{ stage }}</td><td>{{ loop.index }}</td>
 <td>{{ "%.4f" | format(e.loss) }}</td><td>{{ "%.2f" | format(e.sparsity) }}</td>
 <td>{{ "%.4f" | format(e.metric) if "metric" in e }}</td></tr>
-{% endfor %}{% endfor %}</table>
-{% if r.tuning.rearranged %}<h2>Rearrangement: saliency that the blocks keep</h2>
+{% endfor %}{% endfor %}</table>{% endif %}
+{% if r.rearranged %}<h2>Rearrangement: saliency that the blocks keep</h2>
 <table><tr><th>layer</th><th>before</th><th>after</th></tr>
-{% for name, (before, after) in r.tuning.rearranged.items() %}<tr><td>{{ name }}</td><td>{{ "%.4f" | format(before) }}</td>
+{% for name, (before, after) in r.rearranged.items() %}<tr><td>{{ name }}</td><td>{{ "%.4f" | format(before) }}</td>
 <td>{{ "%.4f" | format(after) }}</td></tr>
-{% endfor %}</table>{% endif %}{% endif %}
+{% endfor %}</table>{% endif %}
 <h2>Multiply-accumulates by layer (grey: dropped)</h2>
 <svg width="{{ bars | length * width }}" height="{{ height }}" role="img"
  aria-label="multiply-accumulates by layer">

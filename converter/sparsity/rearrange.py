@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.channel_order import search
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.sparsity.permutation_sets import (
@@ -26,6 +27,7 @@ from lacewing.converter.sparsity.permutation_sets import (
     value_orders,
 )
 from lacewing.converter.sparsity.retention import BlockSaliency
+from lacewing.converter.sparsity.saliency import weight_saliency
 
 Array = npt.NDArray[Any]
 
@@ -81,6 +83,18 @@ class Rearrangement:
     def along(self, node: Node, array: Array) -> Array:
         """Permutes what has the shape of one of ``node``'s weights: the weight, its saliency or its mask."""
         return along(self.orders, node, array)
+
+
+def rearrange_for(
+    graph: Graph, budgets: Mapping[str, LayerBudget], inputs: Mapping[str, Array], seed: int
+) -> Rearrangement | None:
+    """For the blocks and shares of ``budgets``; None where nothing is pruned. inputs: name -> [N, ...] f32."""
+    pruned = {name: b for name, b in budgets.items() if b.share}
+    if not pruned:
+        return None
+    blocks = {name: b.block for name, b in pruned.items()}
+    shares = {name: b.share for name, b in pruned.items()}
+    return rearrange(graph, weight_saliency(graph, pruned, inputs), blocks, shares, seed)
 
 
 def rearrange(

@@ -67,7 +67,7 @@ class _First(torch.autograd.Function):
         return x[:count].clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         full = torch.empty_like(ctx.like, device=gradient.device)
         full[len(gradient) :].zero_()
         full[: len(gradient)] = gradient

@@ -23,8 +23,7 @@ from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
-from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange
-from lacewing.converter.sparsity.saliency import weight_saliency
+from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
 from lacewing.converter.training.distillation import Distillation, inner_values
@@ -129,18 +128,11 @@ class FineTuning:
 
     def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> Rearrangement | None:
         """Moves the channels of ``self._raw`` so that what is worth keeping shares blocks."""
-        pruned = {name: b for name, b in budgets.items() if b.share}
-        if not self._recipe.rearrange or not pruned:
+        if not self._recipe.rearrange:
             return None
-        saliency = weight_saliency(self._raw, pruned, self._inputs)
-        found = rearrange(
-            self._raw,
-            saliency,
-            {name: b.block for name, b in pruned.items()},
-            {name: b.share for name, b in pruned.items()},
-            self._options.seed,
-        )
-        self._raw = found.apply(self._raw)
+        found = rearrange_for(self._raw, budgets, self._inputs, self._options.seed)
+        if found is not None:
+            self._raw = found.apply(self._raw)
         return found
 
     def _metric_before(self) -> dict[str, float]:

@@ -65,13 +65,7 @@ def _made(
         len(recipe.train),
         len(recipe.validation) if recipe.validation is not None else 0,
         labelled=recipe.metric is not expected_accuracy,
-        rearranged=_rearranged(tuned),
         leads=leads,
     )
-    return Made(graph, model, plan, tuned.budgets, sqnr, dataset, tuning, sparsity)
-
-
-def _rearranged(tuned: FineTuned) -> dict[str, tuple[float, float]]:
-    if tuned.rearrangement is None:
-        return {}
-    return {n: (round(r.before, 4), round(r.after, 4)) for n, r in tuned.rearrangement.layers.items()}
+    moved = tuned.rearrangement
+    return Made(graph, model, plan, tuned.budgets, sqnr, dataset, moved, tuning, sparsity)

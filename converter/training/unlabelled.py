@@ -25,6 +25,7 @@ _MIN_SAMPLES = 20  # below them neither part would say anything
 _BATCH = 32
 _MACS = 3e12  # of forward passes that training may take: some ten minutes on two cores
 _EPOCHS = (4, 200)  # at least, at most
+_RATE = 5e-4  # of batch norms that are folded, as in most files: higher ones undo what the network knows
 _QUANTIZED_SHARE = 4  # one epoch in so many computes with the engine's integers
 
 
@@ -61,6 +62,7 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
         epochs=count,
         quantized_epochs=max(1, count // _QUANTIZED_SHARE),
         batch_size=_BATCH,
+        learning_rate=_RATE,
         schedule="one-shot",
     )
 

@@ -1,6 +1,7 @@
 """The whole way: files in, a verified file out, or nothing; the command line; accuracy on real models."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_sparse_conversion(source, tmp_path, block):
     assert all(la.block == block and la.sparsity == pytest.approx(0.5, abs=0.1) for la in pruned.values())
     assert all(la.dense_reason for la in report.layers if la.name not in pruned)
     assert report.output_sqnr_db["logits"] > 0
+
+
+def test_channels_are_rearranged_unless_told_otherwise(source, tmp_path):
+    model, data = source
+    options = ConvertOptions(data, sparsity=0.5, block="4x4", budget="uniform")
+    report = convert(model, tmp_path / "m.lace", options)
+    assert set(report.rearranged) == {la.name for la in report.layers if la.block != "dense"}
+    assert all(after >= before for before, after in report.rearranged.values()), report.rearranged
+    as_trained = convert(model, tmp_path / "t.lace", replace(options, rearrange=False))
+    assert not as_trained.rearranged
 
 
 def test_blocks_of_eight_columns_are_found_in_the_file(source, tmp_path):
