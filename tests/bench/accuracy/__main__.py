@@ -21,8 +21,7 @@ import torch
 from x86 import machine
 
 from accuracy.cells import NETWORKS, PARTS, Cell
-from accuracy.cifar import BUILD
-from accuracy.train import EPOCHS, QUANTIZED_EPOCHS, run
+from accuracy.train import EPOCHS, FOLDER, QUANTIZED_EPOCHS, result_of, run
 from lacewing.bench.measure import Target, interleave
 from lacewing.bench.peers import LACEWING
 from lacewing.converter.output import write_atomically
@@ -50,11 +49,11 @@ def main() -> int:
     wanted = list(dict.fromkeys(wanted))
     if args.list:
         for cell in wanted:
-            print("done   " if _path(cell).exists() else "missing", cell.id)
+            print("done   " if result_of(cell) else "missing", cell.id)
         return 0
     started = time.monotonic()
     for number, cell in enumerate(wanted, 1):
-        if _path(cell).exists():
+        if result_of(cell):
             continue
         if args.minutes is not None and time.monotonic() - started > 60 * args.minutes:
             break
@@ -74,13 +73,10 @@ def main() -> int:
     return 0
 
 
-def _path(cell: Cell) -> Path:
-    return BUILD / "cells" / f"{cell.id}.json"
-
-
 def _rows(network: str, seconds: float) -> list[Row]:
     """Accuracy rows of every finished cell of ``network``, over its seeds, and one latency row per kind of cell."""
-    results = [json.loads(p.read_text()) for p in sorted((BUILD / "cells").glob(f"{network}-*.json"))]
+    cells = [Cell(**json.loads(p.read_text())["cell"]) for p in sorted(FOLDER.glob(f"{network}-*.json"))]
+    results = [result for cell in cells if (result := result_of(cell)) is not None]
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         cell = result["cell"]
@@ -118,7 +114,7 @@ def _rows(network: str, seconds: float) -> list[Row]:
             }
         )
         first = min(members, key=lambda m: m["cell"]["seed"])
-        file = BUILD / "cells" / f"{Cell(**first['cell']).id}.lace"
+        file = FOLDER / f"{Cell(**first['cell']).id}.lace"
         if file.exists():
             size = file.stat().st_size
             rows.append(common | {"metric": "bytes", "median": size, "min": size, "p90": size, "runs": 1})

@@ -54,6 +54,7 @@ LITTLE, LITTLE_EPOCHS, LITTLE_RATE = (
     5e-4,
 )  # images of the little-data cells, and how they are trained
 
+FOLDER = BUILD / "cells"
 KINDS = {"single": SingleWeights, "2:4": TwoOfFour}
 BLOCK_OF = {"single": "1x4", "2:4": "1x4", "dense": "auto", "float": "auto", "channels": "auto"}
 
@@ -142,7 +143,7 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
         return Recipe(
             Unlabelled500(train_set()),
             validation,
-            epochs=LITTLE_EPOCHS,
+            epochs=epochs_of(cell),
             quantized_epochs=LITTLE_EPOCHS // 5,
             **(common | few),
         )
@@ -150,7 +151,7 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     weights = {"features": 0} if cell.distill else {"answers": 0, "features": 0}
     quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
     return Recipe(
-        train_set(), validation, loss=cross_entropy, epochs=EPOCHS, quantized_epochs=quantized,
+        train_set(), validation, loss=cross_entropy, epochs=epochs_of(cell), quantized_epochs=quantized,
         weight_decay=5e-4, **common, **weights,
     )  # fmt: skip
 
@@ -180,14 +181,26 @@ def options_of(cell: Cell) -> ConvertOptions:
     )
 
 
+def epochs_of(cell: Cell) -> int:
+    """How long the cell is trained."""
+    return EPOCHS if cell.data == "full" else LITTLE_EPOCHS
+
+
+def result_of(cell: Cell) -> dict[str, Any] | None:
+    """The cell's result, if it was trained for as many epochs as now."""
+    path = FOLDER / f"{cell.id}.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found if found["epochs"] == epochs_of(cell) else None
+
+
 def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
     """The cell's result, from its file or made now."""
-    folder = BUILD / "cells"
-    path = folder / f"{cell.id}.json"
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text())
+    found = result_of(cell)
+    if found is not None:
         return found
-    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     started, test = time.monotonic(), test_set()
     graph, recipe, options = source_of(cell, device), recipe_of(cell, test), options_of(cell)
     if cell.method == "channels":
@@ -197,17 +210,22 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
     else:
         kind = KINDS.get(cell.method, FineTuning)
     dataset = open_dataset(options.calibration, {v: graph.shapes[v] for v in graph.inputs})
-    checkpoint = folder / cell.id
+    checkpoint = FOLDER / cell.id
     tuned = kind(graph, dataset, recipe, options, workers(device), silent, checkpoint).run()
-    result = {"cell": asdict(cell), "seconds": round(time.monotonic() - started), "device": device}
+    result = {
+        "cell": asdict(cell),
+        "epochs": recipe.epochs,
+        "seconds": round(time.monotonic() - started),
+        "device": device,
+    }
     if cell.method == "float":
         trained = Network(tuned.graph)
         result |= {"top1": 100 * measure(trained, test, recipe, workers("cpu")), "bytes": 0}
     else:
-        result |= _with_engine(tuned, folder / f"{cell.id}.lace", test)
+        result |= _with_engine(tuned, FOLDER / f"{cell.id}.lace", test)
     result["start"] = 100 * tuned.metric["float"]
     result["history"] = tuned.history
-    write_atomically(path, json.dumps(result, indent=1).encode())
+    write_atomically(FOLDER / f"{cell.id}.json", json.dumps(result, indent=1).encode())
     for file in checkpoint.glob("*"):
         file.unlink()
     checkpoint.rmdir()
