@@ -61,7 +61,7 @@ def walk(
             change(node, layer, read[node.inputs[0]], reference[node.inputs[0]])
             got = run_node(graph, simulated(node, layer, plan), read)
             if correct:
-                got = _shifted(layer, got, _mean(wanted) - _mean(got))
+                got = _shifted(layer, got, channel_means(wanted) - channel_means(got))
             if node.output in plan.dither:
                 got = _shifted(layer, got, plan.dither[node.output] * plan.values[node.output].scale)
         else:
@@ -116,7 +116,8 @@ def clipped(node: Node, array: Array) -> Array:
     return np.clip(array, np.float32(low), np.float32(high))
 
 
-def _mean(array: Array) -> Array:
+def channel_means(array: Array) -> Array:
+    """[C] f64: over samples and pixels of ``array`` [N,C,...]."""
     return np.asarray(array.mean(axis=(0, *range(2, array.ndim)), dtype=np.float64))
 
 

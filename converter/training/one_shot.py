@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lacewing.converter.ir import Graph
 from lacewing.converter.progress import Progress
-from lacewing.converter.quantization.layerwise import clipped, run_node
+from lacewing.converter.quantization.layerwise import channel_means, clipped, run_node
 from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.prune import prune_layer
@@ -39,7 +39,7 @@ def prune_once(
     last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
     kept: dict[str, Mask] = {}
     for i, node in enumerate(graph.nodes):
-        reference[node.output] = clipped(node, run_node(graph, node, reference))
+        wanted = run_node(graph, node, reference)
         budget = budgets.get(node.name)
         if budget is not None and budget.share:
             layer = LayerPlan.of(node)
@@ -47,7 +47,13 @@ def prune_once(
             node.weights["weight"] = layer.weight
             assert layer.keep is not None
             kept[node.name] = layer.keep[:, :: budget.block.columns // QUAD]
-        current[node.output] = clipped(node, run_node(graph, node, current))
+        got = run_node(graph, node, current)
+        if kept and node.op in ("conv", "gemm") and not node.attrs.get("fixed"):
+            # Least squares count deviations alone (docs/sparsity.md): the bias takes up what is left of the means.
+            shift = channel_means(wanted) - channel_means(got)
+            node.weights["bias"] = (node.weights["bias"] + shift).astype(np.float32)
+            got = run_node(graph, node, current)
+        reference[node.output], current[node.output] = clipped(node, wanted), clipped(node, got)
         for value in {v for v in node.inputs if last_use[v] == i}:
             del reference[value], current[value]
         progress("pruning", (i + 1) / len(graph.nodes))

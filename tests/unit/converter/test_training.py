@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from graphs import residual_network, samples
 from training_cases import Stripes, loss, metric, options, raw_graph, recipe, trained_net
 
 import lacewing
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
+from lacewing.converter.execute import Executor
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.progress import silent
+from lacewing.converter.quantization.layerwise import channel_means, stack
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe
@@ -30,6 +33,7 @@ from lacewing.converter.training.finetune import FineTuning
 from lacewing.converter.training.loop import TrainingError
 from lacewing.converter.training.masks import BlockMasks, block_sums
 from lacewing.converter.training.network import Network
+from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.recipe import load_recipe
 from lacewing.converter.training.saliency import SALIENCIES, Saliency
 from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
@@ -66,6 +70,23 @@ def test_masks_drop_whole_blocks_and_exactly_the_share(block):
     assert list(masks.keep) == ["wide"]
     np.testing.assert_array_equal(left > 0, masks.keep["wide"])
     assert masks.keep["wide"].sum() == left.size - round(0.5 * left.size)
+
+
+@pytest.mark.parametrize("mean", [0.0, 5.0])
+def test_pruning_at_once_keeps_the_means_of_every_layer(mean):
+    """A network with folded batch norms has nothing else that would."""
+    graph = residual_network()
+    inputs = {v: a + np.float32(mean) for v, a in stack(samples(graph, 16), graph, 16).items()}
+    values = [n.output for n in graph.nodes if n.op in ("conv", "gemm") and "clip" not in n.attrs]
+    assert values
+    before = Executor(graph, values).run(inputs)
+    layers = [n.name for n in graph.nodes if n.op == "conv" and n.weights["weight"].shape[1] >= 16]
+    kept = prune_once(graph, {name: LayerBudget(Block(4, 4), 0.5) for name in layers}, inputs, 0, silent)
+    assert set(kept) == set(layers)
+    after = Executor(graph, values).run(inputs)
+    for value in values:
+        wanted, got = channel_means(before[value]), channel_means(after[value])
+        np.testing.assert_allclose(got, wanted, atol=1e-4 * float(np.abs(before[value]).max()), err_msg=value)
 
 
 def test_the_least_salient_blocks_go():
