@@ -29,15 +29,15 @@ def prune_layer(
     current: Array,
     reference: Array,
     generator: np.random.Generator,
-) -> None:
-    """Changes ``layer`` in place: weights, block rows, kept blocks.
+) -> Mask | None:
+    """Changes ``layer`` in place: weights, block rows, kept blocks. Returns [rows][blocks] kept; None if all are.
 
     current, reference: the layer's inputs [N,C,H,W] or [N,K] f32 in the network so far and in the float one.
     """
     block = budget.block
     layer.block_rows, layer.dense_reason = block.rows, budget.reason
     if not budget.share:
-        return
+        return None
     seen = moments.collect(node, current, reference, generator)
     inverse = obs.inverse_moment(seen.hessian)
     weight = padded_rows(to_columns(layer.weight).astype(np.float64), block.rows)
@@ -46,8 +46,15 @@ def prune_layer(
     drops = cheapest(scores, round(budget.share * scores.size))
     pruned, keep = _solve(target, seen.hessian, inverse, drops, block)
     layer.weight = from_columns(pruned[: len(layer.weight)], layer.weight.shape).astype(np.float32)
-    quads = np.repeat(keep, block.columns // QUAD, axis=1)  # [rows][K4]
-    layer.keep = quads & occupied(_as_conv(layer.weight), block.rows)
+    layer.keep = quads_of(keep, block) & occupied(_as_conv(layer.weight), block.rows)
+    return keep
+
+
+def quads_of(keep: Mask, block: obs.Block) -> Mask:
+    """[rows][K4]: the quads of input channels that kept blocks, [rows][blocks], have a part in."""
+    if block.columns < QUAD:
+        return np.asarray(keep.reshape(len(keep), -1, QUAD // block.columns).any(axis=2))
+    return np.repeat(keep, block.columns // QUAD, axis=1)
 
 
 def cheapest(scores: Array, count: int) -> Mask:

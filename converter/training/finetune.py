@@ -122,6 +122,10 @@ class FineTuning:
         """The masks that training keeps to; a benchmark of other patterns has its own."""
         return BlockMasks(graph, budgets)
 
+    def prune(self, graph: Graph, masks: BlockMasks) -> None:
+        """Chooses what goes before training, and repairs the weights of ``graph``."""
+        masks.set(prune_once(graph, masks.budgets, self._inputs, self._recipe.seed, self._progress))
+
     def teacher(self, quantized: bool) -> Graph:
         """The float network to imitate; in the quantized stage with the values that this stage has."""
         return _canonical(self._raw) if quantized else self._raw
@@ -146,7 +150,7 @@ class FineTuning:
         at_once = recipe.schedule == "one-shot" or not epochs
         if masks.budgets and at_once:
             graph = copy.deepcopy(graph)
-            masks.set(prune_once(graph, masks.budgets, self._inputs, recipe.seed, self._progress))
+            self.prune(graph, masks)
         elif masks.budgets:
             saliency = Saliency(recipe.saliency, masks.nodes())
         return Stage("float", Network(graph), recipe, epochs, recipe.learning_rate, masks, saliency)

@@ -13,9 +13,9 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.columns import from_columns, padded_rows, to_columns
 from lacewing.converter.sparsity.obs import Block
+from lacewing.converter.sparsity.prune import quads_of
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
-from lacewing.format.description import QUAD
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -69,10 +69,7 @@ class BlockMasks:
         """[rows][K4]: what ``LayerPlan.keep`` wants; None for a layer that was not pruned."""
         if name not in self.keep:
             return None
-        keep, columns = self.keep[name], self.budgets[name].block.columns
-        if columns < QUAD:
-            return np.asarray(keep.reshape(len(keep), -1, QUAD // columns).any(axis=2))
-        return np.repeat(keep, columns // QUAD, axis=1)
+        return quads_of(self.keep[name], self.budgets[name].block)
 
     def nodes(self) -> list[Node]:
         """The pruned layers."""

@@ -17,7 +17,6 @@ from lacewing.converter.quantization.layerwise import channel_means, clipped, ru
 from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.prune import prune_layer
-from lacewing.format.description import QUAD
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -43,10 +42,11 @@ def prune_once(
         budget = budgets.get(node.name)
         if budget is not None and budget.share:
             layer = LayerPlan.of(node)
-            prune_layer(node, layer, budget, current[node.inputs[0]], reference[node.inputs[0]], generator)
-            node.weights["weight"] = layer.weight
-            assert layer.keep is not None
-            kept[node.name] = layer.keep[:, :: budget.block.columns // QUAD]
+            keep = prune_layer(
+                node, layer, budget, current[node.inputs[0]], reference[node.inputs[0]], generator
+            )
+            assert keep is not None
+            node.weights["weight"], kept[node.name] = layer.weight, keep
         got = run_node(graph, node, current)
         if kept and node.op in ("conv", "gemm") and not node.attrs.get("fixed"):
             # Least squares count deviations alone (docs/sparsity.md): the bias takes up what is left of the means.

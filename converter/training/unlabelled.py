@@ -25,7 +25,9 @@ _MIN_SAMPLES = 20  # below them neither part would say anything
 _BATCH = 32
 _MACS = 3e12  # of forward passes that training may take: some ten minutes on two cores
 _EPOCHS = (4, 200)  # at least, at most
-_RATE = 5e-4  # of batch norms that are folded, as in most files: higher ones undo what the network knows
+# Learning rates of the float and the quantized stage. Without batch norms, as in most files, nothing evens out what a
+# step changes, and higher ones undo what the network knows.
+_RATES, _FOLDED_RATES = (5e-4, 2e-4), (5e-5, 2e-5)
 _QUANTIZED_SHARE = 4  # one epoch in so many computes with the engine's integers
 
 
@@ -55,6 +57,7 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
     train, _ = split(dataset)
     count = epochs if epochs is not None else default_epochs(graph, len(train))
     judge = held_out(graph, dataset, flag) if can_judge(graph) else None
+    rates = _RATES if any(n.op == "batch_norm" for n in graph.nodes) else _FOLDED_RATES
     return Recipe(
         train=Unlabelled(train, augment=dataset.preprocessing is not None),
         validation=judge.data if judge else None,
@@ -62,7 +65,8 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
         epochs=count,
         quantized_epochs=max(1, count // _QUANTIZED_SHARE),
         batch_size=_BATCH,
-        learning_rate=_RATE,
+        learning_rate=rates[0],
+        quantized_learning_rate=rates[1],
         schedule="one-shot",
     )
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lacewing.converter.ir import Graph
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.obs import Block
+from lacewing.converter.sparsity.saliency import weight_saliency
 from lacewing.converter.training.finetune import FineTuning
 from lacewing.converter.training.masks import BlockMasks, block_sums
 from lacewing.format.description import QUAD
@@ -42,6 +43,10 @@ class TwoOfFour(FineTuning):
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """Masks of two in every four."""
         return _TwoOfFourMasks(graph, budgets)
+
+    def prune(self, graph: Graph, masks: BlockMasks) -> None:
+        """The two that matter most; training alone repairs."""
+        masks.choose(weight_saliency(graph, masks.budgets, self._inputs), 1.0, {}, 0.0)
 
 
 class _TwoOfFourMasks(BlockMasks):

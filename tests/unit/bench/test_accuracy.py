@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import accuracy.cifar
 import numpy as np
 import pytest
@@ -11,10 +13,17 @@ from accuracy.channels import narrow
 from accuracy.cifar import CifarTest, CifarTrain, normalized
 from accuracy.measure import export_onnx, of_module, top1
 from accuracy.networks import MobileNetV1, ResNet, pretrained_resnet, resnet_widths
+from accuracy.patterns import SingleWeights, TwoOfFour
+from accuracy.train import SHAPE, workers
 from torch import nn
 
+from lacewing.converter.calibration import open_dataset
 from lacewing.converter.execute import Executor
-from lacewing.converter.source import load_graph
+from lacewing.converter.options import ConvertOptions
+from lacewing.converter.passes import run_passes
+from lacewing.converter.progress import silent
+from lacewing.converter.source import load_graph, load_training_graph
+from lacewing.converter.training import Recipe
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -52,6 +61,22 @@ NETWORKS = {
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
     return NETWORKS[request.param]()
+
+
+@pytest.mark.parametrize("kind, sparsity", [(SingleWeights, 0.75), (TwoOfFour, 0.5)])
+def test_other_patterns_drop_what_they_say_before_training(kind, sparsity):
+    graph = load_training_graph(lively(ResNet(resnet_widths(20))), SHAPE)
+    samples = [{"image": normalized(pictures(1, seed)).numpy()} for seed in range(4)]
+    options = ConvertOptions(samples, calibration_count=4, sparsity=sparsity, block="1x4")
+    dataset = open_dataset(samples, {v: graph.shapes[v] for v in graph.inputs})
+    recipe = Recipe(CifarTrain(pictures(), torch.arange(8)), schedule="one-shot")
+    tuning = kind(graph, dataset, recipe, options, workers("cpu"), silent)
+    budgets = tuning.budgets(run_passes(deepcopy(graph)))
+    masks = tuning.masks(graph, budgets)
+    tuning.prune(graph, masks)
+    assert masks.sparsity() == pytest.approx(sparsity, abs=0.02)
+    if kind is TwoOfFour:
+        assert all((keep.reshape(-1, 4).sum(axis=1) == 2).all() for keep in masks.keep.values())
 
 
 def test_a_generator_decides_the_augmentation():
