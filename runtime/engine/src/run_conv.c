@@ -111,9 +111,9 @@ static void gemm_task(void *argument, uint32_t part, uint32_t worker) {
   call->plan->kernel->function(&args);
 }
 
-static uint32_t clamp_chunks(const lw_call *call, uint32_t wanted) {
+static uint32_t clamp_chunks(const lw_call *call, size_t wanted) {
   const uint32_t most = (uint32_t)lw_ceil_div(output_quads(call), quads_per_row(call));
-  return wanted < 1 ? 1 : wanted < most ? wanted : most;
+  return wanted < 1 ? 1 : wanted < most ? (uint32_t)wanted : most;
 }
 
 void lw_run_conv(lw_call *call) {
@@ -133,7 +133,7 @@ void lw_run_conv(lw_call *call) {
   }
   const uint32_t pixels = call->output->dims[2] * call->output->dims[3];
   const uint32_t tiles = (uint32_t)lw_ceil_div(pixels, call->plan->kernel->tile);
-  const uint32_t parts = workers * (call->plan->pack == NULL ? PARTS_PER_WORKER : PACKED_PARTS_PER_WORKER);
-  call->chunks = workers == 1 ? 1 : clamp_chunks(call, (uint32_t)lw_ceil_div(parts, tiles));
+  const size_t parts = (size_t)workers * (call->plan->pack == NULL ? PARTS_PER_WORKER : PACKED_PARTS_PER_WORKER);
+  call->chunks = workers == 1 ? 1 : clamp_chunks(call, lw_ceil_div(parts, tiles));
   lw_split(call, gemm_task, tiles * call->chunks);
 }
