@@ -29,7 +29,7 @@ void lw_run_quantize(lw_call *call) {
   if (call->output->layout == LW_LAYOUT_QUADS) {
     const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
     const size_t wanted = lw_ceil_div((size_t)workers * 3, quads);
-    const uint32_t most = (uint32_t)lw_ceil_div(lw_tensor_pixels(call->output), LEAST_PIXELS);
+    const uint32_t most = (uint32_t)lw_ceil_div((size_t)lw_tensor_pixels(call->output), LEAST_PIXELS);
     call->chunks = workers == 1 ? 1 : wanted < most ? (uint32_t)wanted : most;
     lw_split(call, quantize_task, quads * call->chunks);
     return;
