@@ -60,9 +60,8 @@ class ConversionReport:
     seconds: float = 0.0
     command: str = ""
     output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
-    rearranged: dict[str, tuple[float, float]] = field(
-        default_factory=dict
-    )  # layer -> share of its saliency that its blocks keep: without, with
+    # Layer -> share of its saliency that its blocks keep: without rearrangement, with it.
+    rearranged: dict[str, tuple[float, float]] = field(default_factory=dict)
     tuning: Tuning | None = None
     attempts: list[Attempt] = field(default_factory=list)  # of --max-drop
     judged_by: int = 0  # held-out samples behind their drops

@@ -124,4 +124,9 @@ def channel_means(array: Array) -> Array:
 def _shifted(layer: LayerPlan, got: Array, shift: Array) -> Array:
     """Adds ``shift`` [C] to the layer's bias and to its result ``got``."""
     layer.bias += shift
+    return plus_channels(got, shift)
+
+
+def plus_channels(got: Array, shift: Array) -> Array:
+    """``got`` [N,C,...] f32 with ``shift`` [C] added: what a layer gives whose bias is larger by that."""
     return np.asarray(got + shift.reshape(1, -1, *([1] * (got.ndim - 2))).astype(np.float32))

@@ -76,6 +76,7 @@ class _First(torch.autograd.Function):
 
 def first(x: Tensor, count: int) -> Tensor:
     """The first ``count`` samples of ``x`` [N, ...]."""
+    # torch gives ``apply`` no types.
     result: Tensor = _First.apply(x, count)  # type: ignore[no-untyped-call]
     return result
 

@@ -29,6 +29,7 @@ class Workers:
 
     def place(self, network: _Module) -> _Module:
         """The network moved to the device, with channels last, as convolutions like them best."""
+        # torch documents memory_format, and its types leave it out.
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 

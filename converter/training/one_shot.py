@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lacewing.converter.ir import Graph
 from lacewing.converter.progress import Progress
-from lacewing.converter.quantization.layerwise import channel_means, clipped, run_node
+from lacewing.converter.quantization.layerwise import channel_means, clipped, plus_channels, run_node
 from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.prune import prune_layer
@@ -52,7 +52,7 @@ def prune_once(
             # Least squares count deviations alone (docs/sparsity.md): the bias takes up what is left of the means.
             shift = channel_means(wanted) - channel_means(got)
             node.weights["bias"] = (node.weights["bias"] + shift).astype(np.float32)
-            got = run_node(graph, node, current)
+            got = plus_channels(got, shift)
         reference[node.output], current[node.output] = clipped(node, wanted), clipped(node, got)
         for value in {v for v in node.inputs if last_use[v] == i}:
             del reference[value], current[value]

@@ -141,7 +141,6 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     """How the cell is trained."""
     common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
     common |= {"rearrange": cell.rearrange, "engine": cell.engine}
-    schedule = "cubic" if cell.sparsity <= GRADUAL else "one-shot"
     if cell.data != "full":
         few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "watch": False, "schedule": "one-shot"}
         return Recipe(
@@ -154,6 +153,7 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     # Inner values teach nothing that labels and answers do not: 82.9 % with and without them, three epochs at 75 %.
     weights = {"features": 0} if cell.distill else {"answers": 0, "features": 0}
     quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
+    schedule = "cubic" if cell.sparsity <= GRADUAL else "one-shot"
     return Recipe(
         train_set(), validation, loss=cross_entropy, epochs=epochs_of(cell), quantized_epochs=quantized,
         weight_decay=5e-4, saliency="magnitude", schedule=schedule, ramp=RAMP, **common, **weights,
