@@ -199,6 +199,8 @@ static inline uint32_t lw_part_begin(uint32_t total, uint32_t part, uint32_t par
 }
 
 void lw_split(lw_call *call, lw_task task, uint32_t parts);  // runs task(call, 0 .. parts-1)
+// Into how many parts, 1 .. most, to cut each of `pieces` so that every worker finds `per_worker`; 1 for a lone worker.
+uint32_t lw_cuts(const lw_call *call, uint32_t per_worker, uint32_t pieces, uint32_t most);
 void lw_run_conv(lw_call *call);
 void lw_run_depthwise(lw_call *call);
 void lw_run_pool(lw_call *call);

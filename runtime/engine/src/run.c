@@ -11,6 +11,12 @@ void lw_split(lw_call *call, lw_task task, uint32_t parts) {
   for (uint32_t part = 0; part < parts; part++) task(call, part, 0);
 }
 
+uint32_t lw_cuts(const lw_call *call, uint32_t per_worker, uint32_t pieces, uint32_t most) {
+  const size_t workers = call->model->workers, wanted = lw_ceil_div(workers * per_worker, pieces);
+  if (workers == 1 || wanted < 1) return 1;
+  return wanted < most ? (uint32_t)wanted : most;
+}
+
 static void run_op(lw_call *call) {
   switch (call->plan->record->kind) {
     case LW_OP_QUANTIZE:

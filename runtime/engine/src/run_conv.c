@@ -111,13 +111,8 @@ static void gemm_task(void *argument, uint32_t part, uint32_t worker) {
   call->plan->kernel->function(&args);
 }
 
-static uint32_t clamp_chunks(const lw_call *call, size_t wanted) {
-  const uint32_t most = (uint32_t)lw_ceil_div(output_quads(call), quads_per_row(call));
-  return wanted < 1 ? 1 : wanted < most ? (uint32_t)wanted : most;
-}
-
 void lw_run_conv(lw_call *call) {
-  const uint32_t workers = call->model->workers;
+  const uint32_t rows = (uint32_t)lw_ceil_div(output_quads(call), quads_per_row(call));
   const conv_args args = {gemm_args(call), pack_args(call)};
   call->args = &args;
   if (call->plan->kernel->family == LW_FAMILY_GEMV) {
@@ -127,13 +122,13 @@ void lw_run_conv(lw_call *call) {
       pack.tile_stride = LW_QUAD;
       call->plan->pack->function(&pack);
     }
-    call->chunks = clamp_chunks(call, workers);
+    call->chunks = lw_cuts(call, 1, 1, rows);
     lw_split(call, gemv_task, call->chunks);
     return;
   }
   const uint32_t pixels = call->output->dims[2] * call->output->dims[3];
   const uint32_t tiles = (uint32_t)lw_ceil_div(pixels, call->plan->kernel->tile);
-  const size_t parts = (size_t)workers * (call->plan->pack == NULL ? PARTS_PER_WORKER : PACKED_PARTS_PER_WORKER);
-  call->chunks = workers == 1 ? 1 : clamp_chunks(call, lw_ceil_div(parts, tiles));
+  const uint32_t per_worker = call->plan->pack == NULL ? PARTS_PER_WORKER : PACKED_PARTS_PER_WORKER;
+  call->chunks = lw_cuts(call, per_worker, tiles, rows);
   lw_split(call, gemm_task, tiles * call->chunks);
 }

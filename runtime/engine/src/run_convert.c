@@ -4,6 +4,7 @@
 
 static float *floats(const lw_place *place) { return (float *)(void *)place->data; }
 
+#define PARTS_PER_WORKER 3u
 #define LEAST_PIXELS 1024u  // worth a thread
 
 static void quantize_task(void *argument, uint32_t part, uint32_t worker) {
@@ -27,10 +28,9 @@ static void quantize_task(void *argument, uint32_t part, uint32_t worker) {
 
 void lw_run_quantize(lw_call *call) {
   if (call->output->layout == LW_LAYOUT_QUADS) {
-    const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
-    const size_t wanted = lw_ceil_div((size_t)workers * 3, quads);
+    const uint32_t quads = lw_call_quads(call->output);
     const uint32_t most = (uint32_t)lw_ceil_div((size_t)lw_tensor_pixels(call->output), LEAST_PIXELS);
-    call->chunks = workers == 1 ? 1 : wanted < most ? (uint32_t)wanted : most;
+    call->chunks = lw_cuts(call, PARTS_PER_WORKER, quads, most);
     lw_split(call, quantize_task, quads * call->chunks);
     return;
   }

@@ -125,8 +125,7 @@ static void pool_task(void *argument, uint32_t part, uint32_t worker) {
 static void split_planes(lw_call *call, lw_task task, uint32_t rows) {
   const uint32_t quads = lw_call_quads(call->output), workers = call->model->workers;
   const size_t enough = (size_t)workers * PARTS_PER_WORKER;
-  const size_t wanted = workers == 1 ? 1 : lw_ceil_div(enough, quads);
-  call->chunks = wanted < rows ? (uint32_t)wanted : rows;
+  call->chunks = lw_cuts(call, PARTS_PER_WORKER, quads, rows);
   lw_split(call, task, (workers > 1 && enough < quads ? (uint32_t)enough : quads) * call->chunks);
 }
 
