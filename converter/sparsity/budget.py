@@ -31,8 +31,13 @@ DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which th
 NOT_NEEDED = "the target is met without it"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
 KIB = 1024
-_LEAST, _MOST = 0.5, 1.5  # of the overall sparsity, that `global` may give one layer
+# How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less.
+REACH = 0.5
+TRAINED_REACH = (
+    0.25  # where training follows: layers mend each other, and their own errors say less (docs/sparsity.md)
+)
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
+_SAVED = 0.8  # of the time that even blocks of 2x4 would save, that `auto` saves at least
 _SPARSITY_STEP = 1e-3  # to which the even sparsity that meets limits is found
 _SHARES = 20  # steps between the least and the most share of a layer; the overall sparsity is one of them
 
@@ -52,9 +57,9 @@ def device_profile(options: ConvertOptions) -> Profile:
 
 
 def plan_budget(
-    graph: Graph, options: ConvertOptions, inputs: Mapping[str, Array], seed: int
+    graph: Graph, options: ConvertOptions, inputs: Mapping[str, Array], seed: int, reach: float = REACH
 ) -> dict[str, LayerBudget]:
-    """A budget for every conv and gemm. inputs: name -> [N, ...] f32.
+    """A budget for every conv and gemm. inputs: name -> [N, ...] f32; reach: REACH or TRAINED_REACH.
 
     Raises OptionError for unknown layers and targets out of reach, ProfileError for a bad profile.
     """
@@ -76,7 +81,7 @@ def plan_budget(
     taken = _taken(budgets, {n.name for n in free}, prices)
     blocks = {n.name: _candidates(n, options.block, prices) for n in free}
     scores = survey(graph, blocks, inputs, seed)
-    return budgets | _solved(free, scores, options, prices, taken)
+    return budgets | _solved(free, scores, options, prices, taken, reach)
 
 
 def _block(name: str, node: Node) -> obs.Block:
@@ -147,13 +152,18 @@ def _price(name: str, budget: LayerBudget, prices: Prices) -> Price:
 
 
 def _solved(
-    nodes: Sequence[Node], scores: Mapping[str, Scores], options: ConvertOptions, prices: Prices, taken: Price
+    nodes: Sequence[Node],
+    scores: Mapping[str, Scores],
+    options: ConvertOptions,
+    prices: Prices,
+    taken: Price,
+    reach: float,
 ) -> dict[str, LayerBudget]:
     """The least error within the options' limits. Layers that no block makes faster are dense and not counted."""
     sparsity = _even_sparsity(nodes, options, prices, taken)
     if not sparsity:
         return {n.name: LayerBudget(DENSE, 0.0, NOT_NEEDED) for n in nodes}
-    choices = [_choices(n, scores[n.name], _shares(sparsity), prices) for n in nodes]
+    choices = [_choices(n, scores[n.name], _shares(sparsity, reach), prices) for n in nodes]
     wanted = options.sparsity * sum(
         n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if own[0].block is not None
     )
@@ -196,11 +206,12 @@ def _even(nodes: Sequence[Node], block_name: str, sparsity: float, prices: Price
     return total
 
 
-def _shares(sparsity: float) -> Array:
+def _shares(sparsity: float, reach: float) -> Array:
     """The shares of a layer's blocks that may go. None is far from the whole network's: the error of dropping many is
     more than the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
-    around = np.linspace(_LEAST, _MOST, _SHARES + 1) * sparsity
-    return np.minimum([*around, sparsity], MAX_SPARSITY)
+    most = reach * min(sparsity, 1 - sparsity)
+    around = np.linspace(sparsity - most, sparsity + most, _SHARES + 1)
+    return np.minimum(around, MAX_SPARSITY)
 
 
 def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[Choice]:
@@ -223,10 +234,12 @@ def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[
 def _limits(
     nodes: Sequence[Node], options: ConvertOptions, prices: Prices, taken: Price, gone: float
 ) -> Limits:
-    """With a sparsity and blocks to choose, the time is limited by what it would take spread evenly in blocks of 2x4:
-    then no choice is paid for with time."""
+    """With a sparsity and blocks to choose, most of the time must be saved that blocks of 2x4, spread evenly, would
+    save: the smallest blocks keep the most accuracy, and are no faster than dense ones at half the sparsity."""
     if not options.limited and options.block == "auto":
-        return Limits(gone, _even(nodes, options.block, options.sparsity, prices).nanoseconds)
+        dense = sum(prices.dense(n.name).nanoseconds for n in nodes)
+        even = _even(nodes, options.block, options.sparsity, prices).nanoseconds
+        return Limits(gone, dense - _SAVED * (dense - even))
     most_time = math.inf if options.latency is None else options.latency * 1e6 - taken.nanoseconds
     most_bytes = math.inf if options.size is None else options.size * KIB - taken.bytes
     return Limits(gone, most_time, most_bytes)

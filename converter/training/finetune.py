@@ -22,7 +22,7 @@ from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.plan import QuantizationPlan
-from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
+from lacewing.converter.sparsity.budget import TRAINED_REACH, LayerBudget, plan_budget
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
@@ -36,6 +36,7 @@ from lacewing.converter.training.nncf_quantizers import require_nncf
 from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.reconstruct import reconstruct
 from lacewing.converter.training.saliency import Saliency
 
 _SAMPLES = 64  # that blocks are chosen on before training
@@ -92,7 +93,7 @@ class FineTuning:
         rearrangement = self._rearrange(budgets)
         metric = self._metric_before()
         masks = self.masks(self._raw, budgets)
-        float_stage = self._float_stage(masks)
+        float_stage = self._float_stage(masks, fresh=saved is None)
         if saved is not None:
             float_stage.load(saved["float"])
         self._train(float_stage, self.teacher(False), lambda s: self._checkpoints.save({"float": s.state()}))
@@ -116,7 +117,7 @@ class FineTuning:
 
     def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
         """Block and share of every layer of the canonical ``graph``."""
-        return plan_budget(graph, self._options, self._inputs, self._options.seed)
+        return plan_budget(graph, self._options, self._inputs, self._options.seed, TRAINED_REACH)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """The masks that training keeps to; a benchmark of other patterns has its own."""
@@ -144,13 +145,25 @@ class FineTuning:
             return {}
         return {"float": measure(Network(self._raw), self._validation, self._recipe, self._workers)}
 
-    def _float_stage(self, masks: BlockMasks) -> Stage:
+    def _float_stage(self, masks: BlockMasks, fresh: bool = True) -> Stage:
+        """``fresh``: whether no checkpoint will replace the weights."""
         recipe, epochs = self._recipe, self._recipe.epochs - self._recipe.quantized_epochs
         graph, saliency = self._raw, None
         at_once = recipe.schedule == "one-shot" or not epochs
         if masks.budgets and at_once:
             graph = copy.deepcopy(graph)
             self.prune(graph, masks)
+            if fresh and recipe.reconstruct:
+                reconstruct(
+                    graph,
+                    self._raw,
+                    masks,
+                    self._data,
+                    recipe.reconstruct,
+                    recipe.seed,
+                    self._workers.device,
+                    self._progress,
+                )
         elif masks.budgets:
             saliency = Saliency(recipe.saliency, masks.nodes())
         return Stage("float", Network(graph), recipe, epochs, recipe.learning_rate, masks, saliency)

@@ -57,9 +57,12 @@ class BlockMasks:
             self._set(name, mask)
 
     def apply(self, network: Network | QuantizedNetwork) -> None:
-        """Sets the weights of dropped blocks to zero, in place."""
+        """Sets the weights of dropped blocks to zero, in place; a part of the network does too."""
+        present = {n.name for n in network.graph.nodes}
         with torch.no_grad():
             for name, node in self._nodes.items():
+                if name not in present:
+                    continue
                 weight = network.weight(node)
                 if self._weights[name].device != weight.device:
                     self._weights[name] = self._weights[name].to(weight.device)

@@ -48,6 +48,9 @@ class Recipe:
     ramp: float = 0.5  # of the float stage, in which blocks go
     updates: int = 16  # choices of blocks in that time
     regrow: float = 0.1  # of the kept blocks that each choice may bring back
+    reconstruct: int = (
+        0  # passes over the data that mend stretches of layers, after pruning at once, before ``epochs``
+    )
     rearrange: bool = True
     precision: str = "float32"  # of the float stage; the quantized one is float32
     engine: str = "lacewing"  # whose fake quantizers the quantized stage trains with
@@ -64,6 +67,8 @@ class Recipe:
             raise OptionError(
                 f"recipe: epochs {self.epochs} must be at least 1 and hold the {self.quantized_epochs} quantized ones"
             )
+        if self.reconstruct < 0:
+            raise OptionError(f"recipe: reconstruct must be 0 or more passes, not {self.reconstruct}")
         for name in ("batch_size", "updates", "learning_rate", "quantized_learning_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"recipe: {name} must be above 0, not {getattr(self, name)}")

@@ -68,6 +68,7 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
         learning_rate=rates[0],
         quantized_learning_rate=rates[1],
         schedule="one-shot",
+        reconstruct=count,
     )
 
 

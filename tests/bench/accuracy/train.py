@@ -43,12 +43,12 @@ from lacewing.converter.training.quantized import QuantizedNetwork
 
 SHAPE = {INPUT: (1, 3, 32, 32)}
 BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
-EPOCHS, QUANTIZED_EPOCHS = 10, 1
+EPOCHS, QUANTIZED_EPOCHS = 20, 1
 # Up to this sparsity blocks go gradually by magnitude, above it all at once with repair: in ten epochs of ResNet-20 the
 # mix keeps 87.5 % at half that way (87.2 at once, in six), but 78.6 instead of 84.3 at 75 %.
 GRADUAL, RAMP = 0.5, 0.3
 BATCH = 128
-BASE_RATE, RATE = 1e-3, 2e-3
+BASE_RATE, RATE = 1e-3, 4e-3
 CALIBRATION = 256  # images
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
 LITTLE, LITTLE_EPOCHS, LITTLE_RATE = (

@@ -23,6 +23,8 @@ from lacewing.converter.sparsity.allocation import Choice, Limits, least, least_
 from lacewing.converter.sparsity.budget import (
     DENSE_IS_FASTER,
     NOT_NEEDED,
+    REACH,
+    TRAINED_REACH,
     LayerBudget,
     device_profile,
     plan_budget,
@@ -126,11 +128,11 @@ def device(tmp_path, **rates):
     return str(path)
 
 
-def plan(**kwargs):
-    """(budgets, prices, options) of the residual network."""
+def plan(reach=REACH, **kwargs):
+    """(budgets, prices, graph) of the residual network."""
     graph = residual_network()
     options = ConvertOptions(samples(graph), **kwargs)
-    found = plan_budget(graph, options, stack(samples(graph), graph, 8), 0)
+    found = plan_budget(graph, options, stack(samples(graph), graph, 8), 0, reach)
     return found, Prices(graph, device_profile(options)), graph
 
 
@@ -149,19 +151,23 @@ def gone(found, graph):
     return sum(found[n].share * size for n, size in sizes.items()) / sum(sizes.values())
 
 
+@pytest.mark.parametrize("reach", [REACH, TRAINED_REACH])
 @pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("block", ["auto", "1x4", "4x4", "8x4"])
-def test_sparsity_is_met_and_by_auto_in_no_more_time_than_spread_evenly(sparsity, block):
+def test_sparsity_is_met_near_the_even_share_and_auto_saves_most_of_the_time(sparsity, block, reach):
     options = {"sparsity": sparsity, "block": block, "profile": "x86-avx512vnni"}
-    found, prices, graph = plan(**options)
+    found, prices, graph = plan(reach, **options)
     even, _, _ = plan(**options, budget="uniform")
     assert gone(found, graph) >= min(sparsity, gone(even, graph)) - 0.002
     if block == "auto":
-        assert cost(found, prices).nanoseconds <= cost(even, prices).nanoseconds * (1 + 1e-5)
+        dense = cost(plan()[0], prices).nanoseconds
+        saved = dense - cost(even, prices).nanoseconds
+        assert dense - cost(found, prices).nanoseconds >= 0.8 * saved * (1 - 1e-5)
+    far = reach * min(sparsity, 1 - sparsity)
     for name, budget in found.items():
         if budget.share:
             half = 0.5 / prices.blocks(name, budget.block)  # a share is a whole number of blocks
-            assert 0.5 * sparsity - half <= budget.share <= min(1.5 * sparsity, 0.95) + half, (name, budget)
+            assert abs(budget.share - sparsity) <= far + half, (name, budget)
 
 
 def test_auto_has_no_more_error_than_the_even_network(tmp_path):

@@ -1,0 +1,168 @@
+"""Block reconstruction: what pruning left of the network is trained, a stretch of it at a time, to give the float values.
+
+After BRECQ (Li et al., ICLR 2021, arXiv 2102.05426), there for rounding. Least squares mend one layer (converter/sparsity);
+a stretch of layers with its activations mends more, and few samples suffice, for each has thousands of pixels:
+
+  float    ──► stretch ──► v ──► stretch ──► w
+                           ≈               ≈        squared errors, one after the other
+  pruned   ──► stretch ──► v'──► stretch ──► w'
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lacewing.converter.ir import Graph, Node
+from lacewing.converter.progress import Progress
+from lacewing.converter.training.data import Data, in_order
+from lacewing.converter.training.distillation import squared_error
+from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.network import Network
+
+Values = dict[str, Tensor]  # name -> [N, ...] f32
+
+_ELEMENTS = 1 << 28  # of one value over all samples
+_BATCH = 8  # samples
+_RATE = 0.003  # Adam's, in parts of a tensor's root mean square
+_LEAST_SCALE = 1e-4  # of a tensor, for its rate
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive nodes, and the values through which all that they compute comes in and goes out."""
+
+    inputs: list[str]
+    nodes: list[Node]
+    outputs: list[str]
+
+    def graph(self, whole: Graph) -> Graph:
+        """The stretch as a graph with the weights that ``whole`` has."""
+        own = {n.name: n for n in whole.nodes}
+        values = {*self.inputs, *(v for n in self.nodes for v in (*n.inputs, n.output))}
+        return Graph(
+            whole.name,
+            self.inputs,
+            self.outputs,
+            [own[n.name] for n in self.nodes],
+            {v: whole.shapes[v] for v in values},
+        )
+
+
+def reconstruct(
+    graph: Graph,
+    reference: Graph,
+    masks: BlockMasks,
+    data: Data,
+    epochs: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Trains the weights of ``graph``, which ``masks`` has pruned, in place; ``reference`` is the float network.
+
+    A stretch that comes no closer to the float values stays as it is.
+    """
+    parts = stretches(graph, {n.name for n in masks.nodes()})
+    wanted = _samples(data, graph, parts, device)
+    current = dict(wanted)
+    generator = torch.Generator().manual_seed(seed)
+    for i, part in enumerate(parts):
+        wanted = _apply(Network(part.graph(reference)), wanted, device)
+        before = part.graph(graph)
+        result = _apply(Network(before), current, device)
+        if any(n.name in masks.keep for n in part.nodes):
+            network = Network(before).to(device).eval()
+            _train(network, masks, current, wanted, epochs, generator)
+            trained = _apply(network, current, device)
+            if _distance(trained, wanted) < _distance(result, wanted):
+                result = trained
+                _take(part.nodes, network.cpu().to_graph())
+        current = result
+        progress("reconstruction", (i + 1) / len(parts))
+
+
+def stretches(graph: Graph, pruned: set[str]) -> list[Stretch]:
+    """The network cut where one value is all that goes on, and a pruned layer lies behind.
+
+    Not where that value is the largest so far: the narrow end of an inverted bottleneck is a better place than its middle.
+    """
+    last = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
+    last |= dict.fromkeys(graph.outputs, len(graph.nodes))
+    found: list[Stretch] = []
+    begin, inputs, live = 0, list(graph.inputs), set(graph.inputs)
+    for i, node in enumerate(graph.nodes):
+        live = {v for v in (*live, node.output) if last.get(v, -1) > i}
+        nodes = graph.nodes[begin : i + 1]
+        if i + 1 == len(graph.nodes):
+            found.append(Stretch(inputs, nodes, list(graph.outputs)))
+        elif live == {node.output} and pruned & {n.name for n in nodes} and _narrows(graph, nodes):
+            found.append(Stretch(inputs, nodes, [node.output]))
+            begin, inputs = i + 1, [node.output]
+    return found
+
+
+def _narrows(graph: Graph, nodes: Sequence[Node]) -> bool:
+    sizes = [math.prod(graph.shapes[n.output]) for n in nodes]
+    return sizes[-1] <= max(sizes[:-1], default=0)
+
+
+def _samples(data: Data, graph: Graph, parts: Sequence[Stretch], device: torch.device) -> Values:
+    """As many samples as memory allows, each as ``data`` gives it once."""
+    largest = max(math.prod(graph.shapes[v]) for p in parts for v in (*p.inputs, *p.outputs))
+    count = max(1, min(len(data), _ELEMENTS // largest))
+    taken: dict[str, list[Tensor]] = {v: [] for v in graph.inputs}
+    for _, (inputs, _) in zip(range(math.ceil(count / _BATCH)), in_order(data, _BATCH), strict=False):
+        for v in graph.inputs:
+            taken[v].append(inputs[v].to(device))
+    return {v: torch.cat(arrays)[:count] for v, arrays in taken.items()}
+
+
+def _apply(network: Network, values: Values, device: torch.device) -> Values:
+    network.to(device).eval()
+    count = len(next(iter(values.values())))
+    with torch.no_grad():
+        parts = [network({v: a[i : i + _BATCH] for v, a in values.items()}) for i in range(0, count, _BATCH)]
+    return {v: torch.cat([p[v] for p in parts]) for v in parts[0]}
+
+
+def _distance(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
+    return float(sum(squared_error(wanted[v], values[v]) for v in wanted))
+
+
+def _train(
+    network: Network,
+    masks: BlockMasks,
+    values: Values,
+    wanted: Values,
+    epochs: int,
+    generator: torch.Generator,
+) -> None:
+    """Adam with a rate for each tensor by its size, falling along half a cosine."""
+    parameters = list(network.parameters())
+    rates = [_RATE * max(float(p.detach().square().mean().sqrt()), _LEAST_SCALE) for p in parameters]
+    groups = [{"params": [p], "lr": rate} for p, rate in zip(parameters, rates, strict=True)]
+    optimizer = torch.optim.Adam(groups)
+    count = len(next(iter(values.values())))
+    steps = epochs * math.ceil(count / _BATCH)
+    power = {v: a.square().mean() + 1e-12 for v, a in wanted.items()}
+    for step in range(steps):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        pick = torch.randint(count, (min(_BATCH, count),), generator=generator)
+        results = network({v: a[pick] for v, a in values.items()})
+        losses = [(results[v] - wanted[v][pick]).square().mean() / power[v] for v in wanted]
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        masks.apply(network)
+
+
+def _take(nodes: Sequence[Node], trained: Graph) -> None:
+    weights = {n.name: n.weights for n in trained.nodes}
+    for node in nodes:
+        node.weights = weights[node.name]
