@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.progress import Progress
-from lacewing.converter.training.data import Data, in_order
+from lacewing.converter.training.data import Data
 from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.masks import BlockMasks
 from lacewing.converter.training.network import Network
@@ -112,14 +112,13 @@ def _narrows(graph: Graph, nodes: Sequence[Node]) -> bool:
 
 
 def _samples(data: Data, graph: Graph, parts: Sequence[Stretch], device: torch.device) -> Values:
-    """As many samples as memory allows, each as ``data`` gives it once."""
+    """As many samples as memory allows, evenly spread, each as ``data`` gives it once."""
     largest = max(math.prod(graph.shapes[v]) for p in parts for v in (*p.inputs, *p.outputs))
     count = max(1, min(len(data), _ELEMENTS // largest))
-    taken: dict[str, list[Tensor]] = {v: [] for v in graph.inputs}
-    for _, (inputs, _) in zip(range(math.ceil(count / _BATCH)), in_order(data, _BATCH), strict=False):
-        for v in graph.inputs:
-            taken[v].append(inputs[v].to(device))
-    return {v: torch.cat(arrays)[:count] for v, arrays in taken.items()}
+    indices = [i * len(data) // count for i in range(count)]
+    generator = torch.Generator().manual_seed(0)
+    taken = [data.batch(indices[i : i + _BATCH], generator)[0] for i in range(0, count, _BATCH)]
+    return {v: torch.cat([inputs[v] for inputs in taken]).to(device) for v in graph.inputs}
 
 
 def _apply(network: Network, values: Values, device: torch.device) -> Values:
