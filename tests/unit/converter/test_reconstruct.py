@@ -66,7 +66,7 @@ def test_reconstruction_comes_closer_and_keeps_the_blocks():
     graph, masks, reference = pruned()
     before = distance(graph, reference)
     untouched = deepcopy(reference)
-    reconstruct(graph, reference, masks, Stripes(256, 7), 20, 0, CPU, silent)
+    reconstruct(graph, reference, masks, Stripes(256, 7), 8, 0, CPU, silent)
     after = distance(graph, reference)
     assert after < 0.8 * before, (before, after)
     for node in graph.nodes:
