@@ -32,10 +32,8 @@ NOT_NEEDED = "the target is met without it"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
 KIB = 1024
 # How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less.
-REACH = 0.5
-TRAINED_REACH = (
-    0.25  # where training follows: layers mend each other, and their own errors say less (docs/sparsity.md)
-)
+# Where training follows, layers mend each other, and their own errors say less (docs/sparsity.md).
+REACH, TRAINED_REACH = 0.5, 0.25
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
 _SAVED = 0.8  # of the time that even blocks of 2x4 would save, that `auto` saves at least
 _SPARSITY_STEP = 1e-3  # to which the even sparsity that meets limits is found

@@ -48,9 +48,7 @@ class Recipe:
     ramp: float = 0.5  # of the float stage, in which blocks go
     updates: int = 16  # choices of blocks in that time
     regrow: float = 0.1  # of the kept blocks that each choice may bring back
-    reconstruct: int = (
-        0  # passes over the data that mend stretches of layers, after pruning at once, before ``epochs``
-    )
+    reconstruct: int = 0  # passes that mend stretches of layers after pruning at once, on top of ``epochs``
     rearrange: bool = True
     precision: str = "float32"  # of the float stage; the quantized one is float32
     engine: str = "lacewing"  # whose fake quantizers the quantized stage trains with

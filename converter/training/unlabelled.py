@@ -23,7 +23,7 @@ from lacewing.converter.training.recipe import Metric, Outputs, Recipe, mean_met
 HELD_OUT = 5  # every fifth sample judges
 _MIN_SAMPLES = 20  # below them neither part would say anything
 _BATCH = 32
-_MACS = 3e12  # of forward passes that training may take: some ten minutes on two cores
+_MACS = 1.5e12  # of forward passes, for reconstruction and for training each: some ten minutes on two cores
 _EPOCHS = (4, 200)  # at least, at most
 # Learning rates of the float and the quantized stage. Without batch norms, as in most files, nothing evens out what a
 # step changes, and higher ones undo what the network knows.

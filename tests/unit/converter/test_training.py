@@ -38,6 +38,7 @@ from lacewing.converter.training.recipe import load_recipe
 from lacewing.converter.training.saliency import SALIENCIES, Saliency
 from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
 
+MENDED = {"schedule": "one-shot", "reconstruct": 2}
 ALONE = Workers(0, 1, torch.device("cpu"))
 
 
@@ -179,7 +180,9 @@ def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
             assert session.run({"image": images[i : i + 1].numpy()})[name][0].tobytes() == wanted.tobytes(), i
 
 
-@pytest.mark.parametrize("changes", [{"schedule": "one-shot"}, {"loss": None}, {"answers": 0, "features": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"schedule": "one-shot"}, MENDED, {"loss": None}, {"answers": 0, "features": 0}]
+)
 def test_every_way_to_train_learns_the_task(changes):
     assert tuned(**changes).metric["quantized"] > 0.85
 
@@ -201,9 +204,9 @@ class Interrupted(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_a_killed_training_goes_on_to_the_same_result(tmp_path, monkeypatch, epoch):
-    whole = integers_of(tuned())
+@pytest.mark.parametrize(("epoch", "changes"), [(1, {}), (2, {}), (3, {}), (1, MENDED)])
+def test_a_killed_training_goes_on_to_the_same_result(tmp_path, monkeypatch, epoch, changes):
+    whole = integers_of(tuned(**changes))
     from lacewing.converter.training import checkpoint
 
     saved = 0
@@ -218,9 +221,9 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path, monkeypatch, epo
 
     monkeypatch.setattr(checkpoint.Checkpoints, "save", save)
     with pytest.raises(Interrupted):
-        tuned(tmp_path / "kept")
+        tuned(tmp_path / "kept", **changes)
     monkeypatch.setattr(checkpoint.Checkpoints, "save", original)
-    assert integers_of(tuned(tmp_path / "kept")) == whole
+    assert integers_of(tuned(tmp_path / "kept", **changes)) == whole
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
