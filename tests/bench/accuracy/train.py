@@ -45,7 +45,7 @@ SHAPE = {INPUT: (1, 3, 32, 32)}
 BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
 EPOCHS, QUANTIZED_EPOCHS = 20, 1
 # Up to this sparsity blocks go gradually by magnitude, above it all at once with repair, which three epochs of ResNet-20 at
-# 75 % prefer by two points; at half both were never trained equally long.
+# 75 % prefer by two points; at half both end level (docs/sparsity.md).
 GRADUAL, RAMP = 0.5, 0.3
 BATCH = 128
 BASE_RATE, RATE = 1e-3, 4e-3
