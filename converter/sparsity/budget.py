@@ -34,6 +34,9 @@ KIB = 1024
 # How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less.
 # Where training follows, layers mend each other, and their own errors say less (docs/sparsity.md).
 REACH, TRAINED_REACH = 0.5, 0.25
+# Of a layer's outputs, that rows of blocks may add. A last row of blocks that is mostly padding is worth little and goes
+# whole, and with it its outputs: two of ten classes in blocks of 8x4.
+_MOST_PADDING = 1 / 8
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
 _SAVED = 0.8  # of the time that even blocks of 2x4 would save, that `auto` saves at least
 _SPARSITY_STEP = 1e-3  # to which the even sparsity that meets limits is found
@@ -92,9 +95,12 @@ def _block(name: str, node: Node) -> obs.Block:
 
 
 def _candidates(node: Node, name: str, prices: Prices) -> list[obs.Block]:
-    """The blocks that the layer may take; all that the device has kernels for if the option says "auto"."""
-    names = prices.profile.blocks if name == "auto" else (name,)
-    return list(dict.fromkeys(_block(name, node) for name in names))
+    """The blocks that the layer may take; all that the device has kernels for and that fit if the option says "auto"."""
+    if name != "auto":
+        return [_block(name, node)]
+    outputs = len(node.weights["weight"])
+    blocks = dict.fromkeys(_block(name, node) for name in prices.profile.blocks)
+    return [b for b in blocks if b.rows == 1 or -outputs % b.rows <= _MOST_PADDING * outputs]
 
 
 def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:

@@ -194,6 +194,18 @@ def test_layers_take_the_block_that_the_device_is_good_at(tmp_path):
         assert {b.block for b in found.values() if b.share} == {obs.Block(int(block[0]), 4)}, block
 
 
+def test_auto_takes_no_blocks_that_are_mostly_padding(tmp_path):
+    """Ten classes in blocks of 8x4: the last two share a row of blocks that is worth little, and would go whole."""
+    slow = dict.fromkeys(("b1x4", "b2x4", "b4x4", "b8x4"), 40.0)
+    for rows in (4, 8):
+        path = device(tmp_path, **{**slow, f"b{rows}x4": 1.0})
+        found, _, _ = plan(sparsity=0.5, profile=path)
+        assert found["wide"].block == obs.Block(rows, 4) and found["wide"].share, rows
+        assert found["logits4"].share == 0, (rows, found["logits4"])
+        found, _, _ = plan(sparsity=0.5, block=f"{rows}x4", profile=path)
+        assert found["logits4"].block == obs.Block(rows, 4), "who asks for a block gets it"
+
+
 def test_a_layer_is_dense_where_the_device_says_so(tmp_path):
     slow = dict.fromkeys(("b1x4", "b2x4", "b4x4", "b8x4"), 1.9)  # 30 % gone still takes 1.33 times as long
     path = device(tmp_path, **slow)
