@@ -58,10 +58,10 @@ class BlockMasks:
 
     def apply(self, network: Network | QuantizedNetwork) -> None:
         """Sets the weights of dropped blocks to zero, in place; a part of the network does too."""
-        present = {n.name for n in network.graph.nodes}
         with torch.no_grad():
-            for name, node in self._nodes.items():
-                if name not in present:
+            for node in network.graph.nodes:
+                name = node.name
+                if name not in self._weights:
                     continue
                 weight = network.weight(node)
                 if self._weights[name].device != weight.device:

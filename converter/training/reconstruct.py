@@ -156,6 +156,7 @@ def _train(
         results = network({v: a[pick] for v, a in values.items()})
         losses = [(results[v] - wanted[v][pick]).square().mean() / power[v] for v in wanted]
         optimizer.zero_grad(set_to_none=True)
+        # torch gives ``backward`` no types.
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         masks.apply(network)
