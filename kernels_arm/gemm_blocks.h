@@ -17,6 +17,10 @@
 // registers, and spill.
 #define LW_AFTER(later, earlier0, earlier1) __asm__("" : "+w"(later) : "w"(earlier0), "w"(earlier1))
 
+// `pointer` as it is now is what later ones count from: left alone, compilers count from where a loop's turn began, and
+// spend an instruction on each load that could have stepped on by itself.
+#define LW_STEPPED(pointer) __asm__("" : "+r"(pointer))
+
 // Registers of four pixels; u7 are valid as signed bytes.
 LW_TEMPLATE void load_pixels(const uint8_t *line, int8x16_t *pixels /* [vectors] */, const int vectors) {
   if (vectors == 4) {

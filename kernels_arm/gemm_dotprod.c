@@ -25,10 +25,10 @@ LW_TEMPLATE void start_sums(int32x4_t *raw /* [channels][vectors] */, const int3
   for (int s = 0; s < channels * vectors; s++) raw[s] = vdupq_n_s32(bias[s / vectors]);
 }
 
-LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w, const int channels,
-                           const int vectors) {
+// The channels' weights lie in lanes `lane` and on.
+LW_TEMPLATE void add_products(int32x4_t *raw, const uint8_t *line, int8x16_t weights, const int lane,
+                              const int channels, const int vectors) {
   const int step = vectors < 4 ? vectors : 4;
-  const int8x16_t weights = load_weights(w, channels);
   LW_UNROLL(4)
   for (int v = 0; v < vectors; v += step) {
     int8x16_t pixels[4];
@@ -36,15 +36,24 @@ LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w,
     LW_UNROLL(16)
     for (int k = 0; k < channels * step; k++) {
       const int c = k / step, p = k % step;
-      raw[c * vectors + v + p] = dot(raw[c * vectors + v + p], pixels[p], weights, c);
+      raw[c * vectors + v + p] = dot(raw[c * vectors + v + p], pixels[p], weights, lane + c);
     }
   }
 }
 
-LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
-                          const int channels, const int vectors) {
-  add_block(raw, line0, w, channels, vectors);
-  add_block(raw, line1, w + block, channels, vectors);
+LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w, const int channels,
+                           const int vectors) {
+  add_products(raw, line, load_weights(w, channels), 0, channels, vectors);
+}
+
+// One load takes the weights of both where they fit a register.
+LW_TEMPLATE const int8_t *add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w,
+                                   size_t block, const int channels, const int vectors) {
+  const int8x16_t first = load_weights(w, channels < 4 ? 2 * channels : channels);
+  const int8x16_t second = channels < 4 ? first : load_weights(w + block, channels);
+  add_products(raw, line0, first, 0, channels, vectors);
+  add_products(raw, line1, second, channels % 4, channels, vectors);
+  return w + 2 * block;
 }
 
 LW_TEMPLATE void gather_sums(const int32x4_t *raw, int32x4_t *sum, const int channels, const int vectors) {

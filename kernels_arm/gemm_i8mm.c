@@ -20,10 +20,11 @@ LW_TEMPLATE void add_block(int32x4_t *raw, const uint8_t *line, const int8_t *w,
   add_zipped(raw, line, line, zip_weights(vld1q_s8(w), vdupq_n_s8(0)), vectors);
 }
 
-LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
-                          const int channels, const int vectors) {
+LW_TEMPLATE const int8_t *add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w,
+                                   size_t block, const int channels, const int vectors) {
   (void)channels;
   add_zipped(raw, line0, line1, zip_weights(vld1q_s8(w), vld1q_s8(w + block)), vectors);
+  return w + 2 * block;
 }
 
 #include "gemm_template.h"

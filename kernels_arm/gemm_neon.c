@@ -64,12 +64,14 @@ LW_TEMPLATE void add_channel(int32x4_t *s /* [step][2] */, const int8x16_t *pixe
   }
 }
 
-LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w, size_t block,
-                          const int channels, const int vectors) {
+LW_TEMPLATE const int8_t *add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *line1, const int8_t *w,
+                                   size_t block, const int channels, const int vectors) {
   const int step = vectors < 2 ? vectors : 2;
   int8x16_t weights0[4], weights1[4];
   load_weights(w, weights0, channels);
-  load_weights(w + block, weights1, channels);
+  w += block;
+  LW_STEPPED(w);
+  load_weights(w, weights1, channels);
   LW_UNROLL(8)
   for (int v = 0; v < vectors; v += step) {
     int8x16_t pixels0[2], pixels1[2];
@@ -83,6 +85,7 @@ LW_TEMPLATE void add_pair(int32x4_t *raw, const uint8_t *line0, const uint8_t *l
       if (c + 1 < channels) LW_AFTER(weights1[c + 1], s[1], s[2 * step - 2]);
     }
   }
+  return w + block;
 }
 
 LW_TEMPLATE void gather_sums(const int32x4_t *raw, int32x4_t *sum, const int channels, const int vectors) {

@@ -1,7 +1,8 @@
 // The block-sparse product, one text for every ARM tier. Include after gemm_blocks.h and the tier's
 //   start_sums(raw, bias, channels, vectors)               sums that hold the biases, as the tier arranges them
 //   add_block(raw, line, w, channels, vectors)             a kept block: its line of pixels and its weights
-//   add_pair(raw, line0, line1, w, block, channels, vectors)    two; `block` bytes from one's weights to the other's
+//   add_pair(raw, line0, line1, w, block, channels, vectors)    two; `block` bytes from one's weights to the other's;
+//                                                               returns where the next block's are
 //   gather_sums(raw, sum, channels, vectors)               -> sum: [channels][vectors], four pixels each
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of four
@@ -91,32 +92,36 @@ typedef struct {
   const uint16_t *index;  // of the next block; NULL when dense
 } line_cursor;
 
-LW_TEMPLATE const uint8_t *next_line(line_cursor *c, const int sparse) {
-  if (sparse) return c->line + *c->index++ * c->stride;
-  const uint8_t *line = c->line;
-  c->line += c->stride;
-  return line;
+LW_TEMPLATE const uint8_t *next_line(const line_cursor *c, const int sparse) {
+  return sparse ? c->line + *c->index * c->stride : c->line;
 }
 
-// The line of the second block of a pair; the pixels of the micro tile that begins at `pixel`.
+// The line of the second sparse block of a pair; the pixels of the micro tile that begins at `pixel`.
 #ifdef LW_ZIPPED
-LW_TEMPLATE const uint8_t *second_line(line_cursor *c, const uint8_t *first, const int sparse) {
-  if (sparse)
-    c->index++;
-  else
-    c->line += c->stride;
-  return first + c->stride;
-}
+LW_TEMPLATE const uint8_t *second_line(const line_cursor *c, const uint8_t *first) { return first + c->stride; }
 LW_TEMPLATE const uint8_t *tile_at(const lw_gemm_args *a, uint32_t pixel) {
   return a->tile + (size_t)pixel / GROUP_PIXELS * ((a->k4 + 1) / 2 * 2) * LW_LINE;
 }
 #else
-LW_TEMPLATE const uint8_t *second_line(line_cursor *c, const uint8_t *first, const int sparse) {
+LW_TEMPLATE const uint8_t *second_line(const line_cursor *c, const uint8_t *first) {
   (void)first;
-  return next_line(c, sparse);
+  return c->line + c->index[1] * c->stride;
 }
 LW_TEMPLATE const uint8_t *tile_at(const lw_gemm_args *a, uint32_t pixel) { return a->tile + (size_t)pixel * LW_QUAD; }
 #endif
+
+// The lines of the next two blocks, and on.
+LW_TEMPLATE void next_two(line_cursor *c, const uint8_t **line /* [2] */, const int sparse) {
+  if (sparse) {
+    line[0] = c->line + c->index[0] * c->stride;
+    line[1] = second_line(c, line[0]);
+    c->index += 2;
+    LW_STEPPED(c->index);
+  } else {
+    line[0] = c->line, c->line += c->stride;
+    line[1] = c->line, c->line += c->stride;
+  }
+}
 
 // The kept blocks of one row, at the first of some of its channels, and what follows their sums.
 typedef struct {
@@ -141,9 +146,10 @@ LW_TEMPLATE void accumulate(const lw_gemm_args *a, const row_blocks *b, uint32_t
   const int8_t *w = b->weights;
   int32x4_t raw[MAX_SUMS];
   start_sums(raw, a->bias + b->channel, channels, vectors);
-  for (const int8_t *end = w + b->count / 2 * 2 * block; w != end; w += 2 * block) {
-    const uint8_t *line0 = next_line(&lines, sparse), *line1 = second_line(&lines, line0, sparse);
-    add_pair(raw, line0, line1, w, block, channels, vectors);
+  for (const int8_t *end = w + b->count / 2 * 2 * block; w != end;) {
+    const uint8_t *line[2];
+    next_two(&lines, line, sparse);
+    w = add_pair(raw, line[0], line[1], w, block, channels, vectors);
   }
   if (b->count % 2) add_block(raw, next_line(&lines, sparse), w, channels, vectors);
   gather_sums(raw, sum, channels, vectors);
