@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,15 @@ _SHARES = 20  # steps between the least and the most share of a layer; the overa
 
 @dataclass(frozen=True)
 class LayerBudget:
-    """What happens to one layer: ``share`` of its [rows x columns] blocks goes; ``reason`` says why none does."""
+    """What happens to one layer: ``share`` of its [rows x columns] blocks goes; ``reason`` says why none does.
+
+    head: no other layer follows, so that a row of blocks gone whole would be answers that never change.
+    """
 
     block: obs.Block
     share: float
     reason: str = ""
+    head: bool = False
 
 
 def device_profile(options: ConvertOptions) -> Profile:
@@ -64,6 +68,27 @@ def plan_budget(
 
     Raises OptionError for unknown layers and targets out of reach, ProfileError for a bad profile.
     """
+    heads = _heads(graph)
+    planned = _planned(graph, options, inputs, seed, reach)
+    return {name: replace(budget, head=name in heads) for name, budget in planned.items()}
+
+
+def _heads(graph: Graph) -> set[str]:
+    """The convs and gemms whose results reach an output of the network without another layer between."""
+    found, values = set(), set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.output not in values:
+            continue
+        if node.op in ("conv", "gemm"):
+            found.add(node.name)
+        else:
+            values |= set(node.inputs)
+    return found
+
+
+def _planned(
+    graph: Graph, options: ConvertOptions, inputs: Mapping[str, Array], seed: int, reach: float
+) -> dict[str, LayerBudget]:
     layers = {n.name: n for n in graph.nodes if n.op in ("conv", "gemm")}
     _check_names(options, layers)
     budgets = {name: LayerBudget(DENSE, 0.0, _why_dense(graph, n)) for name, n in layers.items()}

@@ -43,7 +43,7 @@ def prune_layer(
     weight = padded_rows(to_columns(layer.weight).astype(np.float64), block.rows)
     target = obs.refit(weight, seen.hessian, seen.cross, inverse)
     scores = obs.block_scores(target, inverse, block)
-    drops = cheapest(scores, round(budget.share * scores.size))
+    drops = cheapest(spared(scores) if budget.head else scores, round(budget.share * scores.size))
     pruned, keep = _solve(target, seen.hessian, inverse, drops, block)
     layer.weight = from_columns(pruned[: len(layer.weight)], layer.weight.shape).astype(np.float32)
     layer.keep = quads_of(keep, block) & occupied(_as_conv(layer.weight), block.rows)
@@ -55,6 +55,13 @@ def quads_of(keep: Mask, block: obs.Block) -> Mask:
     if block.columns < QUAD:
         return np.asarray(keep.reshape(len(keep), -1, QUAD // block.columns).any(axis=2))
     return np.repeat(keep, block.columns // QUAD, axis=1)
+
+
+def spared(scores: Array) -> Array:
+    """[rows][blocks]: the best block of each row made infinite, so that a row goes whole only if each has one left."""
+    found = scores.copy()
+    found[np.arange(len(scores)), scores.argmax(axis=1)] = np.inf
+    return found
 
 
 def cheapest(scores: Array, count: int) -> Mask:

@@ -13,7 +13,7 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.columns import from_columns, padded_rows, to_columns
 from lacewing.converter.sparsity.obs import Block
-from lacewing.converter.sparsity.prune import quads_of
+from lacewing.converter.sparsity.prune import quads_of, spared
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
 
@@ -46,7 +46,8 @@ class BlockMasks:
             wanted = scores.size - round(budget.share * part * scores.size)
             old = self.keep[name]
             back = min(int(regrow * wanted), int((~old).sum())) if regrow else 0
-            keep = _largest(np.where(old, scores, -np.inf), min(wanted - back, int(old.sum())))
+            present = np.where(old, scores, -np.inf)
+            keep = _largest(spared(present) if budget.head else present, min(wanted - back, int(old.sum())))
             candidates = np.where(old, -np.inf, block_sums(growth[name], budget.block)) if back else scores
             keep |= _largest(np.where(keep, -np.inf, candidates), wanted - int(keep.sum()))
             self._set(name, keep)

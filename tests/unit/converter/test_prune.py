@@ -15,7 +15,7 @@ from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity import moments, obs
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
 from lacewing.converter.sparsity.columns import from_columns, to_columns
-from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.converter.sparsity.prune import cheapest, prune_layer, spared
 from lacewing.converter.sparsity.repair import masked_least_squares
 
 
@@ -146,6 +146,23 @@ def test_pruned_layer_has_the_asked_share_and_repairs_its_output():
     assert errors[0] < 0.7 * errors[1]
 
 
+@pytest.mark.parametrize("head", [False, True])
+def test_a_weak_class_goes_whole_unless_its_layer_gives_the_answers(head):
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(16, 32)).astype(np.float32)
+    weight[4:8] *= 1e-3
+    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight, "bias": np.zeros(16, np.float32)})
+    x = rng.normal(size=(500, 32)).astype(np.float32)
+    keep = prune_layer(node, LayerPlan.of(node), LayerBudget(obs.Block(4, 4), 0.5, head=head), x, x, rng)
+    assert keep.sum() == 16
+    assert keep[1].sum() == head
+
+
+def test_a_share_that_leaves_too_few_blocks_for_every_row_is_still_met():
+    drops = cheapest(spared(np.arange(8.0).reshape(4, 2)), 6)
+    np.testing.assert_array_equal(np.flatnonzero(drops), [0, 1, 2, 3, 4, 6])
+
+
 def budgets(**kwargs):
     graph = residual_network()
     options = ConvertOptions(samples(graph), **kwargs)
@@ -172,6 +189,18 @@ def test_share_that_does_not_pay_stays_dense():
     found = budgets(sparsity=0.02, budget="uniform", profile="x86-avx2")["wide"]
     assert found.share == 0
     assert "dense is faster, or as fast, on x86-avx2" in found.reason
+
+
+def test_heads_are_the_layers_that_no_other_follows():
+    graph = residual_network()
+    found = budgets(sparsity=0.5)
+    assert [name for name, budget in found.items() if budget.head] == ["logits4"]
+    last = next(n for n in graph.nodes if n.name == "logits4")
+    graph.outputs.append(last.inputs[0])  # another output, that a pool computes
+    second = plan_budget(
+        graph, ConvertOptions(samples(graph), sparsity=0.5), stack(samples(graph), graph, 8), 0
+    )
+    assert "logits4" in {name for name, budget in second.items() if budget.head} > {"logits4"}
 
 
 def test_layer_choice_overrides_and_unknown_names_are_refused():

@@ -99,6 +99,18 @@ def test_the_least_salient_blocks_go():
     np.testing.assert_array_equal(masks.keep["wide"], scores >= round(0.25 * scores.size))
 
 
+@pytest.mark.parametrize("head", [False, True])
+def test_training_keeps_a_block_of_every_row_of_answers(head):
+    graph = raw_graph()
+    masks = BlockMasks(graph, {"wide": LayerBudget(Block(4, 4), 0.5, head=head)})
+    saliency = np.random.default_rng(0).uniform(1, 2, (32, 16, 3, 3))
+    saliency[4:8] = 1e-3
+    for _ in range(3):
+        masks.choose({"wide": saliency}, 1.0, {}, 0.0)
+        assert masks.keep["wide"].sum() == 8 * 36 / 2
+        assert masks.keep["wide"][1].any() == head
+
+
 def test_regrowth_brings_back_the_steepest_block_and_keeps_the_share():
     _, masks = sparse_masks(Block(4, 4))
     rng = np.random.default_rng(0)
