@@ -95,7 +95,7 @@ def _rows(network: str, seconds: float) -> list[Row]:
             "threads": 1,
             "device": members[0]["device"],
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            **{k: cell[k] for k in ("rearrange", "distill", "engine", "data")},
+            **{k: cell[k] for k in ("rearrange", "distill", "engine", "data", "time")},
         }
         rows.append(
             common

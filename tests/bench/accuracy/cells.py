@@ -10,6 +10,8 @@ BLOCKS = ("1x4", "2x4", "4x4", "8x4")
 SEEDS = (0, 1, 2)
 # Of a network's channels, in the whole-channel baseline.
 CHANNEL_SHARES = (0.875, 0.75, 0.5)
+# Of the dense network's predicted time: where patterns that are equally fast are compared.
+EQUAL_TIME = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Cell:
     distill: bool = True
     engine: str = "lacewing"  # that computes the quantized stage
     data: str = "full"  # or "500": images without labels
+    time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
 
     @property
     def id(self) -> str:
@@ -31,7 +34,7 @@ class Cell:
         parts = [
             self.network,
             self.method.replace(":", "of"),
-            f"{round(100 * self.sparsity)}",
+            f"{round(100 * self.time)}t" if self.time else f"{round(100 * self.sparsity)}",
             f"s{self.seed}",
         ]
         parts += [] if self.rearrange else ["norearrange"]
@@ -53,6 +56,7 @@ def comparison() -> list[Cell]:
     for network in NETWORKS:
         for sparsity in SPARSITIES:
             found += [Cell(network, method, sparsity) for method in (*BLOCKS, "single")]
+        found += [Cell(network, method, time=EQUAL_TIME) for method in ("auto", *BLOCKS)]
         found.append(Cell(network, "2:4", 0.5))
         found += [Cell(network, "channels", 1 - share) for share in CHANNEL_SHARES]
     return found

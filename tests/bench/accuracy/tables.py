@@ -37,7 +37,7 @@ def _network(rows: list[Row]) -> list[str]:
     floats = [r for r in top1 if r["block"] == "float"]
     base = floats[0]["median"] if floats else None
     lines = [
-        "| | sparsity asked | of all conv weights | top-1 | spread | seeds | against float | median ms | bytes | equal to torch |",
+        "| | asked | of all conv weights | top-1 | spread | seeds | against float | median ms | bytes | equal to torch |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(top1, key=_order):
@@ -46,7 +46,7 @@ def _network(rows: list[Row]) -> list[str]:
         spread = f"{r['min']:.2f} to {r['p90']:.2f}" if r["runs"] > 1 else ""
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
-            f"| {label(r)} | {r['sparsity']:.0%} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
+            f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
             f"| {r['runs']} | {lost} | {f'{time:.3f}' if time else ''} | {f'{size:,}' if size else ''} | {equal} |"
         )
     return lines
@@ -78,14 +78,20 @@ def label(row: Row) -> str:
     )
 
 
-def _order(row: Row) -> tuple[bool, bool, bool, float, str]:
+def asked(row: Row) -> str:
+    """The limit that the converter was given."""
+    return f"{row['time']:.0%} of the dense time" if row["time"] else f"{row['sparsity']:.0%}"
+
+
+def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str]:
     plain = row["rearrange"] and row["distill"] and row["engine"] == "lacewing"
     ours = row["block"] in ("float", "dense", "auto")
-    return (not plain, not ours, row["block"] != "float", row["sparsity"], row["block"])
+    equally_fast = bool(row["time"])
+    return (not plain, equally_fast, not ours, row["block"] != "float", row["sparsity"], row["block"])
 
 
 def _other(rows: list[Row], row: Row, metric: str) -> Any:
-    keys = ("block", "sparsity", "rearrange", "distill", "engine", "data")
+    keys = ("block", "sparsity", "rearrange", "distill", "engine", "data", "time")
     found = [r for r in rows if r["metric"] == metric and all(r[k] == row[k] for k in keys)]
     return found[0]["median"] if found else None
 
@@ -93,10 +99,10 @@ def _other(rows: list[Row], row: Row, metric: str) -> Any:
 def picture(document: dict[str, Any], model: str) -> str:
     """Accuracy over measured latency: a line per pattern, up and left is better."""
     rows = [r for r in document["rows"] if r["model"] == model and r["data"] == "full"]
-    points = _points(rows)
+    points, rings = _points(rows, timed=False), _points(rows, timed=True)
     floats = [r["median"] for r in rows if r["metric"] == "top1" and r["block"] == "float"]
-    xs = [x for line in points.values() for x, _ in line]
-    ys = [y for line in points.values() for _, y in line] + floats
+    both = [point for line in (*points.values(), *rings.values()) for point in line]
+    xs, ys = [x for x, _ in both], [y for _, y in both] + floats
     x_most, y_least, y_most = max(xs) * 1.05, min(ys) - 0.5, max(ys) + 0.5
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -115,15 +121,21 @@ def picture(document: dict[str, Any], model: str) -> str:
             f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke="#1b2a2f" stroke-dasharray="4 4"/>'
         )
         out.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">float</text>')
-    for i, (name, line) in enumerate(points.items()):
-        out += _line(name, [at(*p) for p in line], TOP + 40 + 20 * i)
+    for i, name in enumerate(dict.fromkeys((*points, *rings))):
+        out += _line(name, [at(*p) for p in points.get(name, [])], TOP + 40 + 20 * i)
+        out += [_ring(COLOURS[name], *at(*p)) for p in rings.get(name, [])]
+    if rings:
+        x, y = WIDTH - RIGHT + 16, HEIGHT - BOTTOM
+        out += [_ring("#1b2a2f", x, y), f'<text x="{x + 10}" y="{y + 4}">a time asked</text>']
     return "\n".join([*out, "</svg>", ""])
 
 
-def _points(rows: list[Row]) -> dict[str, list[tuple[float, float]]]:
+def _points(rows: list[Row], timed: bool) -> dict[str, list[tuple[float, float]]]:
+    """Per pattern (milliseconds, top-1); ``timed``: of the rows that were asked for a time, not for a sparsity."""
     plain = [
         r for r in rows
         if r["metric"] == "top1" and r["rearrange"] and r["distill"] and r["engine"] == "lacewing"
+        and bool(r["time"]) == timed
     ]  # fmt: skip
     points: dict[str, list[tuple[float, float]]] = {}
     for name in COLOURS:
@@ -147,6 +159,10 @@ def _axes(at: Any, x_most: float, y_least: float, y_most: float) -> list[str]:
         out.append(f'<text x="{px:.1f}" y="{bottom + 20:.1f}" text-anchor="middle">{x:.2f}</text>')
         out.append(f'<text x="{left - 8:.1f}" y="{py + 4:.1f}" text-anchor="end">{y:.1f}</text>')
     return out
+
+
+def _ring(colour: str, x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#ffffff" stroke="{colour}" stroke-width="2"/>'
 
 
 def _line(name: str, points: list[tuple[float, float]], legend: int) -> list[str]:

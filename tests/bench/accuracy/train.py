@@ -5,6 +5,7 @@ A cell that has a result is not trained again; one that was broken off goes on f
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import time
@@ -30,9 +31,11 @@ from lacewing.converter.ir import Graph
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import write_atomically
+from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.source import load_training_graph
-from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.budget import LayerBudget, device_profile
+from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.training import Recipe
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.finetune import FineTuned, FineTuning
@@ -172,8 +175,8 @@ def source_of(cell: Cell, device: str) -> Graph:
     return load_training_graph(module, SHAPE)
 
 
-def options_of(cell: Cell) -> ConvertOptions:
-    """Sparsity, block and calibration images."""
+def options_of(cell: Cell, graph: Graph) -> ConvertOptions:
+    """Sparsity or time, block and calibration images."""
     data = train_set()
     picked = range(0, len(data), len(data) // CALIBRATION)
     if cell.data != "full":
@@ -181,9 +184,20 @@ def options_of(cell: Cell) -> ConvertOptions:
     samples = [{INPUT: image[None]} for image in data.batch(list(picked)[:CALIBRATION])[0][INPUT].numpy()]
     sparsity = cell.sparsity if cell.method not in ("float", "dense", "channels") else 0.0
     block = BLOCK_OF.get(cell.method, cell.method)
-    return ConvertOptions(
+    options = ConvertOptions(
         samples, calibration_count=CALIBRATION, sparsity=sparsity, block=block, seed=cell.seed
     )
+    if not cell.time:
+        return options
+    return replace(options, latency=cell.time * _dense_milliseconds(graph, options))
+
+
+def _dense_milliseconds(graph: Graph, options: ConvertOptions) -> float:
+    """What the network is predicted to take if nothing goes."""
+    folded = run_passes(copy.deepcopy(graph))
+    prices = Prices(folded, device_profile(options))
+    layers = [n.name for n in folded.nodes if n.op in ("conv", "gemm")]
+    return (prices.rest.nanoseconds + sum(prices.dense(name).nanoseconds for name in layers)) / 1e6
 
 
 def epochs_of(cell: Cell) -> int:
@@ -207,7 +221,8 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
         return found
     FOLDER.mkdir(parents=True, exist_ok=True)
     started, test = time.monotonic(), test_set()
-    graph, recipe, options = source_of(cell, device), recipe_of(cell, test), options_of(cell)
+    graph = source_of(cell, device)
+    recipe, options = recipe_of(cell, test), options_of(cell, graph)
     if cell.method == "channels":
         teacher = load_training_graph(base_module(cell.network, device), SHAPE)
         recipe = replace(recipe, features=0.0, rearrange=False)

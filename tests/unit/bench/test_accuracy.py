@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from accuracy.base import mobilenet
+from accuracy.cells import PARTS
 from accuracy.channels import narrow
 from accuracy.cifar import CifarTest, CifarTrain, normalized
 from accuracy.measure import export_onnx, of_module, top1
@@ -213,3 +214,8 @@ def test_a_state_of_another_length_is_not_resumed(tmp_path):
 def test_the_checkpoint_scores_as_published(data):
     """81.06 % on the JPEG copies, says the data's README, of this preprocessing."""
     assert top1(of_module(pretrained_resnet(20, data)), accuracy.cifar.test_set(data)) == pytest.approx(81.06)
+
+
+def test_no_two_trainings_share_a_file():
+    cells = {cell for part in PARTS.values() for cell in part()}
+    assert len({cell.id for cell in cells}) == len(cells)
