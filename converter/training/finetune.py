@@ -21,7 +21,9 @@ from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.quantization.layerwise import stack
+from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
+from lacewing.converter.quantization.ranges import FITTED
 from lacewing.converter.sparsity.budget import TRAINED_REACH, LayerBudget, plan_budget
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
@@ -175,6 +177,8 @@ class FineTuning:
             budget = budgets[name]
             layer.block_rows, layer.dense_reason = budget.block.rows, budget.reason
             layer.keep = masks.quads(name)
+        if self._options.ranges == FITTED:
+            narrow(graph, plan, self._inputs, self._progress)
         recipe = self._recipe
         nncf = recipe.engine == "nncf"
         network = NncfNetwork(graph, plan, self._inputs) if nncf else QuantizedNetwork(graph, plan)

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _rows(network: str, seconds: float) -> list[Row]:
     results = [result for cell in cells if (result := result_of(cell)) is not None]
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
-        cell = result["cell"]
+        cell = asdict(Cell(**result["cell"]))  # a result may be older than a field
         groups[json.dumps({k: v for k, v in cell.items() if k != "seed"})].append(result)
     rows: list[Row] = []
     timed: list[tuple[Row, Target]] = []

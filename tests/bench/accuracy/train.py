@@ -47,9 +47,6 @@ from lacewing.converter.training.quantized import QuantizedNetwork
 SHAPE = {INPUT: (1, 3, 32, 32)}
 BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
 EPOCHS, QUANTIZED_EPOCHS = 20, 1
-# Up to this sparsity blocks go gradually by magnitude, above it all at once with repair, which three epochs of ResNet-20 at
-# 75 % prefer by two points; at half both end level (docs/sparsity.md).
-GRADUAL, RAMP = 0.5, 0.3
 BATCH = 128
 BASE_RATE, RATE = 1e-3, 4e-3
 CALIBRATION = 256  # images
@@ -143,9 +140,9 @@ class Unlabelled500:
 def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     """How the cell is trained."""
     common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
-    common |= {"rearrange": cell.rearrange, "engine": cell.engine}
+    common |= {"rearrange": cell.rearrange, "engine": cell.engine, "schedule": "one-shot"}
     if cell.data != "full":
-        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "watch": False, "schedule": "one-shot"}
+        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "watch": False}
         few |= {"reconstruct": LITTLE_EPOCHS // 5}
         return Recipe(
             Unlabelled500(train_set()),
@@ -157,10 +154,9 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     # Inner values teach nothing that labels and answers do not: 82.9 % with and without them, three epochs at 75 %.
     weights = {"features": 0} if cell.distill else {"answers": 0, "features": 0}
     quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
-    schedule = "cubic" if cell.sparsity <= GRADUAL else "one-shot"
     return Recipe(
         train_set(), validation, loss=cross_entropy, epochs=epochs_of(cell), quantized_epochs=quantized,
-        weight_decay=5e-4, saliency="magnitude", schedule=schedule, ramp=RAMP, **common, **weights,
+        weight_decay=5e-4, **common, **weights,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import channel_means, stack
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.obs import Block
-from lacewing.converter.training import Recipe
+from lacewing.converter.training import Recipe, finetune
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
 from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.distributed import Workers
@@ -333,6 +333,16 @@ def test_data_of_no_known_kind_are_refused():
         graph, told = raw_graph(), options()
         dataset = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
         FineTuning(graph, dataset, tuned_with, told, ALONE, silent)
+
+
+@pytest.mark.parametrize("ranges", ["fitted", "minmax"])
+def test_fitted_ranges_are_narrowed_before_the_quantized_stage(monkeypatch, ranges):
+    narrowed = []
+    monkeypatch.setattr(
+        finetune, "narrow", lambda graph, plan, inputs, progress: narrowed.extend(plan.values)
+    )
+    plan = tuned(told=options(ranges=ranges), epochs=1, quantized_epochs=0).plan
+    assert narrowed == (list(plan.values) if ranges == "fitted" else [])
 
 
 def test_a_torch_dataset_will_do():
