@@ -70,7 +70,6 @@ def recipe(data: Digits) -> Recipe:
         quantized_epochs=FINE_TUNING_EPOCHS // 4,
         batch_size=BATCH,
         learning_rate=3e-3,
-        schedule="one-shot",
     )
 
 

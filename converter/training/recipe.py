@@ -44,7 +44,7 @@ class Recipe:
     features: float = 1.0  # weight of SquareHead
     temperature: float = 2.0
     saliency: str = "second"
-    schedule: str = "cubic"
+    schedule: str = "one-shot"
     ramp: float = 0.5  # of the float stage, in which blocks go
     updates: int = 16  # choices of blocks in that time
     regrow: float = 0.1  # of the kept blocks that each choice may bring back

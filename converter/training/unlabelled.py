@@ -67,7 +67,6 @@ def unlabelled_recipe(graph: Graph, dataset: Dataset, epochs: int | None) -> Rec
         batch_size=_BATCH,
         learning_rate=rates[0],
         quantized_learning_rate=rates[1],
-        schedule="one-shot",
         reconstruct=count,
     )
 
