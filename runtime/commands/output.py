@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -73,15 +74,22 @@ def write_text(path: Path, content: str) -> None:
 @contextmanager
 def quiet_stdout() -> Iterator[None]:
     """Sends what libraries print on the process's stdout to stderr: ours is for results only."""
-    sys.stdout.flush()
+    _flush_stdout()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        sys.stdout.flush()
+        _flush_stdout()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _flush_stdout() -> None:
+    """Python's buffer and C's, which holds a library's line until the process ends when stdout is a pipe."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
 
 
 def _umask() -> int:

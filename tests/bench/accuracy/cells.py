@@ -25,7 +25,7 @@ class Cell:
     rearrange: bool = True
     distill: bool = True
     engine: str = "lacewing"  # that computes the quantized stage
-    data: str = "full"  # or "500": images without labels
+    data: str = "full"  # or "500": images without labels; "plain": the same, converted without training
     time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
 
     @property
@@ -73,8 +73,12 @@ def ablation() -> list[Cell]:
 
 
 def little_data() -> list[Cell]:
-    """ResNet-20 with 500 images without labels; float is the published network."""
-    return [Cell(NETWORKS[0], "auto" if s else "dense", s, data="500") for s in (0.0, 0.3, 0.5, 0.75)]
+    """ResNet-20 with 500 images without labels, trained and not; float is the published network."""
+    return [
+        Cell(NETWORKS[0], "auto" if s else "dense", s, data=data)
+        for data in ("500", "plain")
+        for s in (0.0, 0.3, 0.5, 0.75)
+    ]
 
 
 PARTS = {"headline": headline, "comparison": comparison, "ablation": ablation, "little": little_data}

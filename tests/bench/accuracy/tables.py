@@ -58,7 +58,7 @@ def _little(rows: list[Row]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     return lines + [
-        f"| {r['model']}, {label(r)} | {r['sparsity']:.0%} | {r['median']:.2f} | {r['start']:.2f} | {r['start'] - r['median']:.2f} "
+        f"| {r['model']}, {label(r)}{', not trained' if r['data'] == 'plain' else ''} | {r['sparsity']:.0%} | {r['median']:.2f} | {r['start']:.2f} | {r['start'] - r['median']:.2f} "
         f"| {r['seconds']:.0f} |"
         for r in sorted(rows, key=_order)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,15 +114,19 @@ def choose_fails(path: Path, peer: str) -> bool:
 
 def test_what_libraries_print_stays_off_stdout() -> None:
     code = (
-        "import os\n"
+        "import ctypes, os\n"
         "from lacewing.commands.output import quiet_stdout\n"
         "with quiet_stdout():\n"
+        "    ctypes.CDLL(None).printf(b'of a C library')\n"
         "    os.write(1, b'noise ')\n"
         "    print('more noise')\n"
         "print('result')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("result\n", "noise more noise\n")
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=buffered
+    )
+    assert (done.stdout, done.stderr) == ("result\n", "noise more noise\nof a C library")
 
 
 def test_a_converted_file_is_what_is_loaded_and_probed(classifier_path: Path, tmp_path: Path) -> None:
