@@ -209,6 +209,11 @@ def _training_lines(report: ConversionReport) -> list[str]:
     tuning = report.tuning
     if tuning is not None:
         lines.append(f"fine-tuned for {tuning.epochs} epochs on {tuning.samples} samples")
+        if tuning.discarded is not None:
+            lines.append(
+                f"the file is of before training: {tuning.drop:.2f} points lost without it, {tuning.discarded:.2f} with it "
+                f"({tuning.held_out} held-out samples)"
+            )
         if tuning.drop is not None and not report.attempts:
             lines.append(
                 f"held-out metric: float {tuning.metric['float']:.4f}, now {tuning.metric['quantized']:.4f} "

@@ -36,6 +36,7 @@ from lacewing.converter.sparsity.budget import device_profile, plan_budget
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.training.pipeline import fine_tune, prepared
+from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.unlabelled import held_out, split
 
 Array = npt.NDArray[Any]
@@ -73,7 +74,7 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     raw = load_training_graph(source, options.input_shapes)
     dataset, recipe = prepared(raw, options)
     if options.max_drop is None:
-        return fine_tune(raw, dataset, recipe, options, progress)
+        return _trained(source, raw, dataset, recipe, options, progress)
     if recipe.metric is None:
         raise OptionError(
             "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
@@ -86,9 +87,26 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
         told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
-        return fine_tune(raw, dataset, recipe, told, progress)
+        return _trained(source, raw, dataset, recipe, told, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
+
+
+def _trained(
+    source: Source, raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
+) -> Made:
+    """Fine-tuned. Images alone may teach less than training forgets (docs/sparsity.md): without a recipe, the better of
+    that and of what the same samples give without training, by the held-out ones."""
+    made = fine_tune(raw, dataset, recipe, options, progress)
+    if isinstance(options.finetune, Recipe) or recipe.metric is None:
+        return made
+    assert made.tuning is not None
+    plain = quantize_graph(load_graph(source, options.input_shapes), dataset, options, progress)
+    reached = engine_metric(plain, recipe.validation, recipe.metric)
+    if reached <= made.tuning.metric["quantized"]:
+        return made
+    metric = {**made.tuning.metric, "quantized": reached}
+    return replace(plain, tuning=replace(made.tuning, metric=metric, discarded=made.tuning.drop))
 
 
 def _post_training(source: Source, options: ConvertOptions, progress: Progress) -> Made:
@@ -154,7 +172,7 @@ def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
             **{key: value for key, value in limits.items() if value is not None},
         }
         metadata["profile"] = device_profile(options).name
-    if made.tuning is not None:
+    if made.tuning is not None and made.tuning.discarded is None:
         metadata["fine_tuning"] = {"epochs": made.tuning.epochs, "samples": made.tuning.samples}
     if plan.repeats:
         metadata["repeated_channels"] = {printable(v): pairs for v, pairs in plan.repeats.items()}

@@ -23,6 +23,7 @@ class Tuning:
     held_out: int  # that judged
     labelled: bool  # whether the metric is a recipe's own
     leads: bool = True  # whether this process writes the result
+    discarded: float | None = None  # points that training lost, where less was lost without and that was kept
 
     @property
     def drop(self) -> float | None:

@@ -33,6 +33,8 @@ thread); {{ "%.1f" | format(r.seconds) }} s</p>
 <p>{{ r.tuning.epochs }} epochs on {{ r.tuning.samples }} samples{% if r.tuning.drop is not none %}; metric on
 {{ r.tuning.held_out }} held-out samples: float {{ "%.4f" | format(r.tuning.metric.float) }}, now
 {{ "%.4f" | format(r.tuning.metric.quantized) }}{% endif %}</p>
+{% if r.tuning.discarded is not none %}<p>The file is of before training: {{ "%.2f" | format(r.tuning.drop) }} points lost without
+it, {{ "%.2f" | format(r.tuning.discarded) }} with it.</p>{% endif %}
 <table><tr><th>stage</th><th>epoch</th><th>loss</th><th>sparsity of pruned layers</th><th>metric</th></tr>
 {% for stage, epochs in r.tuning.history.items() %}{% for e in epochs %}<tr><td>{{ stage }}</td><td>{{ loop.index }}</td>
 <td>{{ "%.4f" | format(e.loss) }}</td><td>{{ "%.2f" | format(e.sparsity) }}</td>

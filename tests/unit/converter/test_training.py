@@ -25,7 +25,7 @@ from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import channel_means, stack
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.obs import Block
-from lacewing.converter.training import Recipe, finetune
+from lacewing.converter.training import Recipe, finetune, unlabelled
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
 from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.distributed import Workers
@@ -455,6 +455,24 @@ def test_the_command_line_fine_tunes_and_reports(on_disk, tmp_path, capsys, reci
     assert "Fine-tuning" in page and "Rearrangement" in page
     with lacewing.Session(tmp_path / "m.lace") as session:
         assert session.metadata["fine_tuning"]["epochs"] == 2
+
+
+def test_training_that_forgets_is_not_what_is_written(on_disk, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(unlabelled, "_FOLDED_RATES", (0.3, 0.3))
+    flags = ["--calib", on_disk / "images.npy", "--finetune", "--epochs", 1, "--report", tmp_path / "r.html"]
+    assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *flags) == 0
+    assert "the file is of before training" in capsys.readouterr().out
+    assert "The file is of before training" in (tmp_path / "r.html").read_text()
+    plain = ["--calib", on_disk / "images.npy", "-o", tmp_path / "plain.lace"]
+    assert run_cli("convert", on_disk / "m.onnx", *plain) == 0
+    with lacewing.Session(tmp_path / "m.lace") as kept, lacewing.Session(tmp_path / "plain.lace") as wanted:
+        assert "fine_tuning" not in kept.metadata
+        images = Stripes(64, 5).images.numpy()
+        answers = [
+            [int(next(iter(s.run({"image": i[None]}).values())).argmax()) for i in images]
+            for s in (kept, wanted)
+        ]
+    assert np.mean(np.equal(*answers)) > 0.9  # calibrated on the samples that do not judge, and on all
 
 
 def test_the_command_line_says_what_max_drop_found(on_disk, tmp_path, capsys):
