@@ -120,7 +120,7 @@ def picture(document: dict[str, Any], model: str) -> str:
         out.append(
             f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke="#1b2a2f" stroke-dasharray="4 4"/>'
         )
-        out.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">float</text>')
+        out.append(f'<text x="{LEFT + 6}" y="{y - 6:.1f}">float</text>')
     for i, name in enumerate(dict.fromkeys((*points, *rings))):
         out += _line(name, [at(*p) for p in points.get(name, [])], TOP + 40 + 20 * i)
         out += [_ring(COLOURS[name], *at(*p)) for p in rings.get(name, [])]
