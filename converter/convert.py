@@ -20,6 +20,7 @@ from lacewing.converter.lowering.lower import lower
 from lacewing.converter.made import Made
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import check_writable, write_atomically
+from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
@@ -74,7 +75,7 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     raw = load_training_graph(source, options.input_shapes)
     dataset, recipe = prepared(raw, options)
     if options.max_drop is None:
-        return _trained(source, raw, dataset, recipe, options, progress)
+        return _trained(raw, dataset, recipe, options, progress)
     if recipe.metric is None:
         raise OptionError(
             "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
@@ -87,13 +88,13 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
         told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
-        return _trained(source, raw, dataset, recipe, told, progress)
+        return _trained(raw, dataset, recipe, told, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
 
 
 def _trained(
-    source: Source, raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
+    raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
 ) -> Made:
     """Fine-tuned. Images alone may teach less than training forgets (docs/sparsity.md): without a recipe, the better of
     that and of what the same samples give without training, by the held-out ones."""
@@ -101,7 +102,7 @@ def _trained(
     if isinstance(options.finetune, Recipe) or recipe.metric is None:
         return made
     assert made.tuning is not None
-    plain = quantize_graph(load_graph(source, options.input_shapes), dataset, options, progress)
+    plain = quantize_graph(run_passes(deepcopy(raw)), dataset, options, progress)
     reached = engine_metric(plain, recipe.validation, recipe.metric)
     if reached <= made.tuning.metric["quantized"]:
         return made

@@ -13,7 +13,7 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.columns import from_columns, padded_rows, to_columns
 from lacewing.converter.sparsity.obs import Block
-from lacewing.converter.sparsity.prune import quads_of, spared
+from lacewing.converter.sparsity.prune import cheapest, quads_of, spared
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
 
@@ -100,6 +100,4 @@ def block_sums(values: Array, block: Block) -> Array:
 
 
 def _largest(scores: Array, count: int) -> Mask:
-    flat = np.zeros(scores.size, np.bool_)
-    flat[np.argsort(-scores, axis=None, kind="stable")[: max(count, 0)]] = True
-    return flat.reshape(scores.shape)
+    return cheapest(-scores, max(count, 0))
