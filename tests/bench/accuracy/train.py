@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -217,8 +218,17 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
     if found is not None:
         return found
     FOLDER.mkdir(parents=True, exist_ok=True)
-    if cell.data == "plain":
-        return _converted(cell)
+    made = _converted(cell) if cell.data == "plain" else _trained(cell, device)
+    result = {"cell": asdict(cell), "epochs": epochs_of(cell), "device": device, **made}
+    write_atomically(FOLDER / f"{cell.id}.json", json.dumps(result, indent=1).encode())
+    checkpoint = FOLDER / cell.id
+    if checkpoint.exists():
+        shutil.rmtree(checkpoint)
+    return result
+
+
+def _trained(cell: Cell, device: str) -> dict[str, Any]:
+    """Goes on from the cell's checkpoint, if it has one."""
     started, test = time.monotonic(), test_set()
     graph = source_of(cell, device)
     recipe, options = recipe_of(cell, test), options_of(cell, graph)
@@ -229,26 +239,14 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
     else:
         kind = KINDS.get(cell.method, FineTuning)
     dataset = open_dataset(options.calibration, {v: graph.shapes[v] for v in graph.inputs})
-    checkpoint = FOLDER / cell.id
-    tuned = kind(graph, dataset, recipe, options, workers(device), silent, checkpoint).run()
-    result = {
-        "cell": asdict(cell),
-        "epochs": recipe.epochs,
-        "seconds": round(time.monotonic() - started),
-        "device": device,
-    }
+    tuned = kind(graph, dataset, recipe, options, workers(device), silent, FOLDER / cell.id).run()
+    result: dict[str, Any] = {"seconds": round(time.monotonic() - started)}
     if cell.method == "float":
         trained = Network(tuned.graph)
         result |= {"top1": 100 * measure(trained, test, recipe, workers("cpu")), "bytes": 0}
     else:
         result |= _with_engine(tuned, FOLDER / f"{cell.id}.lace", test)
-    result["start"] = 100 * tuned.metric["float"]
-    result["history"] = tuned.history
-    write_atomically(FOLDER / f"{cell.id}.json", json.dumps(result, indent=1).encode())
-    for file in checkpoint.glob("*"):
-        file.unlink()
-    checkpoint.rmdir()
-    return result
+    return result | {"start": 100 * tuned.metric["float"], "history": tuned.history}
 
 
 def _converted(cell: Cell) -> dict[str, Any]:
@@ -263,17 +261,8 @@ def _converted(cell: Cell) -> dict[str, Any]:
     test = test_set()
     with Session(content) as session:
         accuracy = top1(of_session(session), test)
-    result = {
-        "cell": asdict(cell),
-        "epochs": epochs_of(cell),
-        "seconds": seconds,
-        "device": "cpu",
-        "top1": accuracy,
-        "bytes": len(content),
-        "start": top1(of_module(module.eval()), test),
-    }
-    write_atomically(FOLDER / f"{cell.id}.json", json.dumps(result, indent=1).encode())
-    return result
+    start = top1(of_module(module.eval()), test)
+    return {"seconds": seconds, "top1": accuracy, "bytes": len(content), "start": start}
 
 
 def _with_engine(tuned: FineTuned, path: Path, test: CifarTest) -> dict[str, Any]:
