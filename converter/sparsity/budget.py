@@ -34,8 +34,8 @@ KIB = 1024
 # How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less.
 # Where training follows, layers mend each other, and their own errors say less (docs/sparsity.md).
 REACH, TRAINED_REACH = 0.5, 0.25
-# Of a layer's outputs, that rows of blocks may add. A last row of blocks that is mostly padding is worth little and goes
-# whole, and with it its outputs: two of ten classes in blocks of 8x4.
+# Of a layer's outputs, that rows of blocks may add. A last row of blocks that is mostly padding is worth little, and its
+# outputs, two of ten classes in blocks of 8x4, would keep one block or none.
 _MOST_PADDING = 1 / 8
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
 _SAVED = 0.8  # of the time that even blocks of 2x4 would save, that `auto` saves at least
