@@ -78,7 +78,7 @@ LW_INLINE LW_TARGET_AVX2 void lw_depthwise_lines(const lw_depthwise_args *a, uin
     for (uint32_t i = 0; i < lines; i++) lw_write_line(a, top + (int32_t)i, plan.columns, a->scratch + i * plan.stride);
     for (uint32_t r = 0; r < rows; r += step)
       compute(filter, a->scratch + (size_t)r * a->stride_h * plan.stride, plan.stride,
-              a->output + (size_t)(y + r) * a->output_width * LW_QUAD, a->output_width,
+              a->output + (size_t)(y + r - a->row_begin) * a->output_width * LW_QUAD, a->output_width,
               rows - r < step ? rows - r : step);
   }
 }

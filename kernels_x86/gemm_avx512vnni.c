@@ -15,6 +15,16 @@ LW_INLINE LW_TARGET lw_vector dot(lw_vector sum, lw_vector q, lw_vector w) {
 #endif
 }
 
+LW_INLINE LW_TARGET __m128i dot_column(__m128i sum, __m128i q, __m128i w) {
+#ifdef LW_EMULATE_SIMD
+  return _mm_dpbusd_epi32(sum, q, w);
+#else
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(q), "v"(w));
+  return sum;
+#endif
+}
+
+#define LW_COLUMNS
 #define LW_EXACT_DOT
 #include "gemm_template.h"
 

@@ -3,6 +3,7 @@
 // and one of
 //   LW_EXACT_DOT                    dot is one instruction
 //   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
+// and, where a vector holds so many pixels that a last one with few of them is worth its own code, gemm_columns.h.
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` registers of
 // pixels; its sums stay in registers while the row's kept blocks stream by. The functions below are inlined with
@@ -134,10 +135,9 @@ LW_TEMPLATE void add_block_pairs(const block_list *b, const uint16_t *order, uin
 
 #endif
 
-// Sums of `channels` channels of one row of blocks.
-LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
-                                lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
-                                const int vectors, const int sparse) {
+// The kept blocks of the row that `channel` belongs to, from `channel` on.
+LW_TEMPLATE block_list blocks_of(const lw_gemm_args *a, uint32_t channel, uint32_t pixel, const int rows,
+                                 const int sparse) {
   const uint32_t row = channel / (uint32_t)rows, first = a->row_start[row];
   block_list b;
   b.tile = a->tile + (size_t)pixel * LW_QUAD;
@@ -148,13 +148,26 @@ LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_
   LW_ONE_REGISTER(b.tile);
   LW_ONE_REGISTER(b.weights);
   LW_ONE_REGISTER(b.index);
+  return b;
+}
+
+LW_TEMPLATE void start_sums(const lw_gemm_args *a, uint32_t channel, lw_vector *sum /* [channels][vectors] */,
+                            const int channels, const int vectors) {
   LW_UNROLL(16)
   for (int s = 0; s < channels * vectors; s++) sum[s] = vector_i32(a->bias[channel + (uint32_t)(s / vectors)]);
+}
+
+// Sums of `channels` channels of one row of blocks.
+LW_TEMPLATE void accumulate_row(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                                lw_vector *sum /* [channels][vectors] */, const int rows, const int channels,
+                                const int vectors, const int sparse) {
+  const block_list b = blocks_of(a, channel, pixel, rows, sparse);
+  start_sums(a, channel, sum, channels, vectors);
 #ifdef LW_EXACT_DOT
   add_blocks(&b, sum, rows, channels, vectors, sparse);
 #else
-  const uint16_t *order = a->order + first;
-  const uint32_t pairs = a->pairs[row];
+  const uint32_t row = channel / (uint32_t)rows, pairs = a->pairs[row];
+  const uint16_t *order = a->order + a->row_start[row];
   add_block_pairs(&b, order, pairs, sum, rows, channels, vectors, sparse);
   for (uint32_t i = 2 * pairs; i < b.count; i++) add_block(&b, order[i], sum, rows, channels, vectors, sparse);
 #endif
@@ -224,6 +237,12 @@ LW_TEMPLATE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel,
     finish_u7(a, quad, pixel, sum, scale, to, vectors);
 }
 
+#ifdef LW_COLUMNS
+#include "gemm_columns.h"
+#else
+#define odd_tile(a, quad, pixel, left, to, rows, sparse) 0
+#endif
+
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
 LW_TEMPLATE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
   const size_t line_bytes = (size_t)step * LW_QUAD * a->k4;
@@ -240,6 +259,7 @@ LW_TEMPLATE void gemm(const lw_gemm_args *a, const int rows, const int vectors, 
     for (uint32_t quad = a->quad_begin; quad < a->quad_end; quad++) {
       uint32_t p = begin;
       while (p < end) {
+        if (odd_tile(a, quad, p, end - p, &to, rows, sparse)) break;
         const uint32_t left = (end - p + LW_VECTOR_PIXELS - 1) / LW_VECTOR_PIXELS;
         if (vectors == 8 && left >= 8) {
           quad_tile(a, quad, p, &to, rows, 8, sparse);

@@ -394,6 +394,72 @@ def _shared_output() -> Model:
     return model
 
 
+def _band_cases() -> dict[str, Case]:
+    """A depthwise convolution and a 1x1 one behind it, which run together, a band of pixels at a time."""
+    same5: Pads = (2, 2, 2, 2)
+    return {
+        "bands_7x7": _bands(20, 7, 7, 12),
+        "bands_10x10": _bands(12, 10, 10, 20),
+        "bands_14x14_8x4": _bands(16, 14, 14, 24, block_rows=8),
+        "bands_17x23": _bands(9, 17, 23, 13, density=1.0),  # rows that are no multiple of a tile's pixels
+        "bands_28x28_s2": _bands(8, 28, 28, 16, stride=(2, 2), block_rows=2),
+        "bands_30x20_5x5": _bands(6, 30, 20, 9, kernel=(5, 5), pads=same5, block_rows=1),
+        "bands_72x64": _bands(68, 72, 64, 4),  # more than one on one thread, of whole rows
+        "bands_3x2400": _bands(60, 3, 2400, 4),  # of parts of rows
+        "bands_2x9000": _bands(120, 2, 9000, 1),  # too wide a row
+        "bands_residual": _bands_residual,
+        "bands_read_twice": _bands_read_twice,
+        "bands_concat": _bands_concat,
+    }
+
+
+def _bands(
+    c: int,
+    h: int,
+    w: int,
+    o: int,
+    pads: Pads = SAME,
+    block_rows: int = 4,
+    density: float = 0.5,
+    **window: object,
+) -> Case:
+    def build() -> Model:
+        b = Builder(c + h + w + o)
+        y = b.depthwise(b.image(c, h, w), pads=pads, **window)  # type: ignore[arg-type]
+        b.conv(y, o, block_rows=block_rows, density=density)
+        return b.finish()
+
+    return build
+
+
+def _bands_residual() -> Model:
+    """What the depthwise convolution read is read again later; pairs follow each other."""
+    b = Builder(21)
+    x = b.image(12, 18, 18)
+    for _ in range(3):
+        x = b.add(x, b.conv(b.depthwise(x, pads=SAME), 12, density=0.5))
+    b.conv(b.depthwise(x, stride=(2, 2), pads=SAME), 8)
+    return b.finish()
+
+
+def _bands_read_twice() -> Model:
+    """What lies between is read by another operator, and so must exist."""
+    b = Builder(22)
+    y = b.depthwise(b.image(8, 16, 20), pads=SAME)
+    b.add(y, b.conv(y, 8, density=0.5))
+    return b.finish()
+
+
+def _bands_concat() -> Model:
+    """The result is written where a join wants it, and the input is part of another."""
+    b = Builder(23)
+    x = b.image(8, 16, 20)
+    y = b.concat([x, b.sibling(x)], 1)
+    z = b.conv(b.depthwise(y, pads=SAME), 16, density=0.5)
+    b.depthwise(b.concat([z, b.sibling(z)], 1), pads=SAME)
+    return b.finish()
+
+
 def operator_cases() -> dict[str, Case]:
     """Name -> a function that builds the model; about 200 of them."""
     return (
@@ -403,6 +469,7 @@ def operator_cases() -> dict[str, Case]:
         | _moving_cases()
         | _elementwise_cases()
         | _network_cases()
+        | _band_cases()
     )
 
 

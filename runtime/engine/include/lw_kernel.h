@@ -77,7 +77,7 @@ typedef struct {
   lw_requant requant;
   uint8_t zero_point;  // of the input
   uint32_t row_begin, row_end;
-  uint8_t *output;       // [output_height*output_width][4]
+  uint8_t *output;       // [row_end-row_begin][output_width][4]: of these rows alone
   uint8_t *scratch;      // scratch_bytes of this worker, 64-byte aligned
   size_t scratch_bytes;  // at least LW_DEPTHWISE_SCRATCH(width, kernel_w)
 } lw_depthwise_args;

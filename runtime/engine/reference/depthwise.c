@@ -21,7 +21,7 @@ static void depthwise_pixel(const lw_depthwise_args *a, uint32_t out_y, uint32_t
 
 void lw_depthwise__scalar(const void *args) {
   const lw_depthwise_args *a = args;
-  uint8_t *out = a->output + (size_t)a->row_begin * a->output_width * LW_QUAD;
+  uint8_t *out = a->output;
   for (uint32_t y = a->row_begin; y < a->row_end; y++)
     for (uint32_t x = 0; x < a->output_width; x++, out += LW_QUAD) depthwise_pixel(a, y, x, out);
 }

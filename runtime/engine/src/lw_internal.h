@@ -119,6 +119,19 @@ typedef struct {
   uint8_t search_nan;  // 1: read by an operator that takes floats as they are
 } lw_place;
 
+// How a depthwise convolution and the 1x1 convolution behind it are cut (bands.c). In WebAssembly on one thread bands
+// are no faster, and their code is a fiftieth of a module.
+#ifdef __wasm__
+#define LW_HAS_BANDS 0
+#else
+#define LW_HAS_BANDS 1
+#endif
+typedef struct {
+  uint32_t count;  // of bands; 0: the two are run one after the other
+  uint32_t unit;   // pixels: a band begins at a multiple
+  size_t plane;    // bytes from quad to quad of what lies between, in a worker's scratch
+} lw_bands;
+
 typedef struct {
   const lw_op_record *record;
   const uint8_t *data;      // the operator's parts in the file
@@ -129,6 +142,7 @@ typedef struct {
   uint16_t *order;          // [kept] conv; NULL where the kernel wants no pairs (plan_pairs.c)
   uint16_t *pairs;          // [rows] conv; NULL likewise
   lw_conv_parts conv;
+  lw_bands bands;  // depthwise
 } lw_op_plan;
 
 struct lw_model {
@@ -163,6 +177,10 @@ typedef struct {
 } lw_arena_plan;
 void lw_plan_arena(const lw_file *file, lw_arena_plan *plan);
 int lw_tensor_is_external(const lw_file *file, uint32_t tensor);
+
+// Whether operator `op` is a depthwise convolution that only the next one reads, a 1x1 convolution of bytes.
+int lw_feeds_pointwise(const lw_file *file, const lw_arena_plan *arena, uint32_t op);
+lw_bands lw_bands_of(const lw_tensor_record *between, uint32_t workers);
 
 uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel);
 void lw_plan_conv(lw_op_plan *plan, uint8_t *memory);
@@ -201,8 +219,11 @@ static inline uint32_t lw_part_begin(uint32_t total, uint32_t part, uint32_t par
 void lw_split(lw_call *call, lw_task task, uint32_t parts);  // runs task(call, 0 .. parts-1)
 // Into how many parts, 1 .. most, to cut each of `pieces` so that every worker finds `per_worker`; 1 for a lone worker.
 uint32_t lw_cuts(const lw_call *call, uint32_t per_worker, uint32_t pieces, uint32_t most);
+lw_gemm_args lw_gemm_args_of(const lw_call *call);            // without the tile and the output's place
+lw_depthwise_args lw_depthwise_args_of(const lw_call *call);  // of the first quad, without its rows
 void lw_run_conv(lw_call *call);
 void lw_run_depthwise(lw_call *call);
+void lw_run_bands(lw_call *depthwise, lw_call *pointwise);
 void lw_run_pool(lw_call *call);
 void lw_run_quantize(lw_call *call);
 void lw_run_dequantize(lw_call *call);

@@ -52,10 +52,17 @@ static const lw_kernel *kernel_of(const lw_file *file, const lw_op_record *op, l
   return family == LW_FAMILY_COUNT ? NULL : lw_find_kernel(family, tier, &wish);
 }
 
-static uint64_t scratch_bytes(const lw_file *file, const lw_op_record *op, lw_tier tier) {
+static lw_bands bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers) {
+  const lw_bands none = {0, 0, 0};
+  if (!LW_HAS_BANDS || !lw_feeds_pointwise(file, arena, op)) return none;
+  return lw_bands_of(&file->tensors[file->ops[op].output], workers);
+}
+
+static uint64_t scratch_bytes(const lw_file *file, const lw_op_record *op, lw_tier tier, const lw_bands *bands) {
   const lw_window w = lw_window_of(op);
   const lw_tensor_record *in = &file->tensors[op->inputs[0]];
-  if (op->kind == LW_OP_DEPTHWISE) return LW_DEPTHWISE_SCRATCH(in->dims[3], w.kernel_w);
+  if (op->kind == LW_OP_DEPTHWISE)
+    return LW_DEPTHWISE_SCRATCH(in->dims[3], w.kernel_w) + lw_ceil_div(in->dims[1], LW_QUAD) * bands->plane;
   if (op->kind != LW_OP_CONV || lw_conv_is_direct(file, op)) return 0;
   const uint64_t k4 = (uint64_t)w.kernel_h * w.kernel_w * lw_ceil_div(in->dims[1], LW_QUAD);
   const uint32_t pixels = lw_conv_is_gemv(file, op) ? 1 : kernel_of(file, op, tier)->tile;
@@ -75,7 +82,8 @@ static work_layout lay_out(const lw_file *file, const lw_options *options, lw_ti
   uint64_t tables = 0;
   for (uint32_t i = 0; i < file->op_count; i++) {
     const lw_op_record *op = &file->ops[i];
-    const uint64_t scratch = lw_sat_align(scratch_bytes(file, op, tier), LW_LINE);
+    const lw_bands bands = bands_of(file, arena, i, layout.workers);
+    const uint64_t scratch = lw_sat_align(scratch_bytes(file, op, tier, &bands), LW_LINE);
     if (scratch > layout.scratch_stride) layout.scratch_stride = scratch;
     if (op->kind != LW_OP_CONV) continue;
     const lw_conv_parts parts = lw_conv_parts_of(file, op);
@@ -142,13 +150,14 @@ static void plan_places(lw_model *model, const lw_arena_plan *arena) {
   }
 }
 
-static void plan_ops(lw_model *model, lw_tier tier, uint8_t *tables) {
+static void plan_ops(lw_model *model, lw_tier tier, const lw_arena_plan *arena, uint8_t *tables) {
   const lw_file *file = &model->file;
   const lw_kernel_wish any = {0, 0, 0, 0};
   for (uint32_t i = 0; i < file->op_count; i++) {
     const lw_op_record *op = &file->ops[i];
     lw_op_plan *plan = &model->plans[i];
     *plan = (lw_op_plan){.record = op, .data = file->data + op->data_offset, .kernel = kernel_of(file, op, tier)};
+    plan->bands = bands_of(file, arena, i, model->workers);
     if (op->kind != LW_OP_CONV) continue;
     plan->conv = lw_conv_parts_of(file, op);
     if (!lw_conv_is_direct(file, op)) plan->pack = lw_find_kernel(LW_FAMILY_PACK, tier, &any);
@@ -199,7 +208,7 @@ lw_status lw_model_create(const void *bytes, size_t size, const lw_options *opti
   // Kernels read padding, and tables are looked up with it: it must start as u7.
   __builtin_memset(base + layout.arena, 0, (size_t)(layout.end - layout.arena));
   plan_places(model, &arena);
-  plan_ops(model, layout.tier, base + layout.tables);
+  plan_ops(model, layout.tier, &arena, base + layout.tables);
   plan_nan_checks(model);
   *result = model;
   return LW_OK;

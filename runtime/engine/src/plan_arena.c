@@ -28,6 +28,11 @@ static void find_lives(const lw_file *file, lw_arena_plan *plan) {
       if (op->inputs[k] < plan->count) plan->lives[op->inputs[k]].last = i;
     if (op->output < plan->count) plan->lives[op->output].first = plan->lives[op->output].last = i;
   }
+  // Run together, the two read and write by turns.
+  for (uint32_t i = 0; LW_HAS_BANDS && i < file->op_count; i++) {
+    const uint32_t in = file->ops[i].inputs[0];
+    if (in < plan->count && lw_feeds_pointwise(file, plan, i) && plan->lives[in].last == i) plan->lives[in].last++;
+  }
 }
 
 // Makes `tensor` part of `root`'s buffer, `offset` bytes into it.

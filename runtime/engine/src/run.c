@@ -117,22 +117,33 @@ static lw_status report_nan(const lw_model *model, uint32_t op, lw_error *error)
   return lw_fail(error, LW_E_INPUT_NAN, "op", op, 0, 0);
 }
 
+static lw_call call_of(lw_model *model, uint32_t i) {
+  const lw_file *file = &model->file;
+  const lw_op_record *op = &file->ops[i];
+  return (lw_call){.model = model,
+                   .plan = &model->plans[i],
+                   .input = &file->tensors[op->inputs[0]],
+                   .output = &file->tensors[op->output],
+                   .from = &model->places[op->inputs[0]],
+                   .to = &model->places[op->output],
+                   .parts = 1,
+                   .chunks = 1};
+}
+
 static lw_status run_all(lw_model *model, const void *const *inputs, void *const *outputs, lw_error *error) {
   LW_TRY(bind(model, inputs, outputs, error));
   atomic_store_explicit(&model->found_nan, 0, memory_order_relaxed);
   const lw_file *file = &model->file;
   for (uint32_t i = 0; i < file->op_count; i++) {
-    const lw_op_record *op = &file->ops[i];
-    lw_call call = {.model = model,
-                    .plan = &model->plans[i],
-                    .input = &file->tensors[op->inputs[0]],
-                    .output = &file->tensors[op->output],
-                    .from = &model->places[op->inputs[0]],
-                    .to = &model->places[op->output],
-                    .parts = 1,
-                    .chunks = 1};
+    lw_call call = call_of(model, i);
+    // An observer wants to see what lies between.
+    if (LW_HAS_BANDS && call.plan->bands.count != 0 && model->observer == NULL) {
+      lw_call next = call_of(model, ++i);
+      lw_run_bands(&call, &next);
+      continue;
+    }
     run_op(&call);
-    if (op->kind == LW_OP_QUANTIZE && atomic_load_explicit(&model->found_nan, memory_order_relaxed) != 0)
+    if (call.plan->record->kind == LW_OP_QUANTIZE && atomic_load_explicit(&model->found_nan, memory_order_relaxed) != 0)
       return report_nan(model, i, error);
     if (model->observer != NULL) model->observer(model->observer_context, i);
   }

@@ -32,7 +32,7 @@ static lw_pack_args pack_args(const lw_call *call) {
                         .tile = call->model->scratch};
 }
 
-static lw_gemm_args gemm_args(const lw_call *call) {
+lw_gemm_args lw_gemm_args_of(const lw_call *call) {
   const lw_op_plan *plan = call->plan;
   const uint32_t *attributes = plan->record->attributes;
   return (lw_gemm_args){.k4 = plan->conv.k4,
@@ -113,7 +113,7 @@ static void gemm_task(void *argument, uint32_t part, uint32_t worker) {
 
 void lw_run_conv(lw_call *call) {
   const uint32_t rows = (uint32_t)lw_ceil_div(output_quads(call), quads_per_row(call));
-  const conv_args args = {gemm_args(call), pack_args(call)};
+  const conv_args args = {lw_gemm_args_of(call), pack_args(call)};
   call->args = &args;
   if (call->plan->kernel->family == LW_FAMILY_GEMV) {
     if (call->plan->pack != NULL) {

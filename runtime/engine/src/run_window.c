@@ -12,7 +12,7 @@ static lw_requant requant_of(const lw_call *call, uint32_t clamp_slot) {
 
 static size_t aligned(size_t bytes) { return lw_ceil_div(bytes, LW_ALIGNMENT) * LW_ALIGNMENT; }
 
-static lw_depthwise_args depthwise_args(const lw_call *call) {
+lw_depthwise_args lw_depthwise_args_of(const lw_call *call) {
   const lw_window w = lw_window_of(call->plan->record);
   const size_t quads = lw_call_quads(call->input), taps = (size_t)w.kernel_h * w.kernel_w;
   const uint8_t *bias = call->plan->data + aligned(quads * taps * LW_QUAD);
@@ -48,8 +48,8 @@ static void depthwise_plane(const lw_call *call, uint32_t quad, uint32_t chunk, 
   args.scale += quad * LW_QUAD;
   args.row_begin = lw_part_begin(args.output_height, chunk, call->chunks);
   args.row_end = lw_part_begin(args.output_height, chunk + 1, call->chunks);
-  args.output += quad * call->to->plane;
-  args.scratch += worker * args.scratch_bytes;
+  args.output += quad * call->to->plane + (size_t)args.row_begin * args.output_width * LW_QUAD;
+  args.scratch += worker * call->model->scratch_stride;
   call->plan->kernel->function(&args);
 }
 
@@ -130,7 +130,7 @@ static void split_planes(lw_call *call, lw_task task, uint32_t rows) {
 }
 
 void lw_run_depthwise(lw_call *call) {
-  const lw_depthwise_args args = depthwise_args(call);
+  const lw_depthwise_args args = lw_depthwise_args_of(call);
   call->args = &args;
   split_planes(call, depthwise_task, args.output_height);
 }

@@ -207,7 +207,7 @@ LW_INLINE LW_TARGET void compute_in_place(const depthwise_filter *f, const uint8
     const uint32_t width = a->output_width, columns_in = a->width, pad_top = a->pad_top, end = a->row_end; \
     uint8_t *const spare = a->scratch + image.row_bytes + LW_VECTOR_BYTES;                                 \
     fill_pixels(a->scratch, columns_in, border);                                                           \
-    uint8_t *output = a->output + a->row_begin * output_bytes;                                             \
+    uint8_t *output = a->output;                                                                           \
     for (uint32_t y = a->row_begin; y < end; y += ROWS, output += ROWS * output_bytes) {                   \
       const uint8_t *row[4];                                                                               \
       uint8_t *const to[2] = {output, y + 1 < end ? output + output_bytes : spare};                        \

@@ -79,6 +79,7 @@ void LW_KERNEL(const lw_depthwise_args *a, uint32_t most_rows, const line_rows *
   for (uint32_t y = a->row_begin; y < a->row_end; y += plan.rows) {
     const uint32_t rows = a->row_end - y < plan.rows ? a->row_end - y : plan.rows;
     write_lines(a, plan, (int32_t)(y * a->stride_h) - (int32_t)a->pad_top, (rows - 1) * a->stride_h + a->kernel_h);
-    compute_lines(a, plan.stride, a->output + (size_t)y * a->output_width * LW_QUAD, rows, most_rows, compute, filter);
+    uint8_t *output = a->output + (size_t)(y - a->row_begin) * a->output_width * LW_QUAD;
+    compute_lines(a, plan.stride, output, rows, most_rows, compute, filter);
   }
 }

@@ -222,7 +222,7 @@ def make_depthwise(
         "zero_point": zero_point,
         "row_begin": rows[0],
         "row_end": rows[1],
-        "output": output.pointer("uint8_t"),
+        "output": output.pointer("uint8_t", rows[0] * shape.output[1] * 4),
         "scratch": buffers["scratch"].pointer("uint8_t"),
         "scratch_bytes": scratch_bytes,
     }
