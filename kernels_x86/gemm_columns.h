@@ -1,7 +1,8 @@
-// A micro tile with a few pixels more than its vectors hold, as 7x7 and 14x14 images end in (49 = 3 * 16 + 1; half of
-// 196 = 6 * 16 + 2): another vector for each channel would compute sixteen pixels for the sake of one. A column is one
-// pixel with its four channels side by side: the block's weights as they lie in memory times the pixel's quad,
-// repeated. Included by gemm_template.h where dot_column(sum, q, w) is defined, for blocks of four rows and more.
+// A micro tile with a few pixels more than its vectors hold, as 7x7 and 14x14 images end in (49 = 3 * 16 + 1, and half
+// of 196 in whole lines, 100 = 6 * 16 + 4): another vector for each channel would compute sixteen pixels for the sake
+// of one. A column is one pixel with its channels side by side: the block's weights as they lie in memory times the
+// pixel's quad, repeated. Included by gemm_template.h where dot_column(sum, q, w) is defined, for blocks of two rows
+// and more.
 #ifndef LW_GEMM_COLUMNS_H
 #define LW_GEMM_COLUMNS_H
 
@@ -13,12 +14,27 @@ LW_TEMPLATE __m128i repeated(const uint8_t *quad /* [4] */) {
   return _mm_set1_epi32(four);
 }
 
-LW_TEMPLATE void add_columns(const block_list *b, size_t i, __m128i *column /* [columns] */, const int rows,
-                             const int vectors, const int columns, const int sparse) {
-  const uint8_t *pixel = line_of(b, i, sparse) + (size_t)vectors * sizeof(lw_vector);
-  const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(b->weights + i * (size_t)rows * LW_QUAD));
+// Four lanes, or two and zeros.
+LW_TEMPLATE __m128i load_lanes(const void *p, const int lanes) {
+  return lanes == 4 ? _mm_loadu_si128((const __m128i *)p) : _mm_loadl_epi64((const __m128i *)p);
+}
+
+// Sums of `channels` channels of one row of blocks, and of its columns.
+LW_TEMPLATE void accumulate_columns(const lw_gemm_args *a, uint32_t channel, uint32_t pixel,
+                                    lw_vector *sum /* [channels][vectors] */, __m128i *column /* [columns] */,
+                                    const int rows, const int channels, const int vectors, const int columns,
+                                    const int sparse) {
+  const block_list b = blocks_of(a, channel, pixel, rows, sparse);
+  start_sums(a, channel, sum, channels, vectors);
   LW_UNROLL(4)
-  for (int c = 0; c < columns; c++) column[c] = dot_column(column[c], repeated(pixel + c * (int)LW_QUAD), w);
+  for (int c = 0; c < columns; c++) column[c] = load_lanes(a->bias + channel, channels);
+  for (size_t i = 0; i < b.count; i++) {
+    add_block(&b, i, sum, rows, channels, vectors, sparse);
+    const uint8_t *odd = line_of(&b, i, sparse) + (size_t)vectors * sizeof(lw_vector);
+    const __m128i w = load_lanes(b.weights + i * (size_t)rows * LW_QUAD, channels);
+    LW_UNROLL(4)
+    for (int c = 0; c < columns; c++) column[c] = dot_column(column[c], repeated(odd + c * (int)LW_QUAD), w);
+  }
 }
 
 LW_TEMPLATE void finish_column(uint8_t *output /* [4] */, __m128i sum, const float *scale /* [4] */,
@@ -30,18 +46,20 @@ LW_TEMPLATE void finish_column(uint8_t *output /* [4] */, __m128i sum, const flo
   memcpy(output, &four, sizeof four);
 }
 
+// The last two channels of a quad may not exist: the quad is then left to others.
 LW_TEMPLATE void columns_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
                               const int rows, const int vectors, const int columns, const int sparse) {
   const uint32_t channel = quad * LW_QUAD;
-  const block_list b = blocks_of(a, channel, pixel, rows, sparse);
   lw_vector sum[LW_QUAD * 3];  // [4][vectors]
-  start_sums(a, channel, sum, LW_QUAD, vectors);
   __m128i column[MAX_COLUMNS];
-  LW_UNROLL(4)
-  for (int c = 0; c < columns; c++) column[c] = _mm_loadu_si128((const __m128i *)(const void *)(a->bias + channel));
-  for (size_t i = 0; i < b.count; i++) {
-    add_block(&b, i, sum, rows, LW_QUAD, vectors, sparse);
-    add_columns(&b, i, column, rows, vectors, columns, sparse);
+  if (rows >= (int)LW_QUAD) {
+    accumulate_columns(a, channel, pixel, sum, column, rows, LW_QUAD, vectors, columns, sparse);
+  } else {
+    __m128i high[MAX_COLUMNS];
+    accumulate_columns(a, channel, pixel, sum, column, rows, 2, vectors, columns, sparse);
+    accumulate_columns(a, channel + 2, pixel, sum + 2 * vectors, high, rows, 2, vectors, columns, sparse);
+    LW_UNROLL(4)
+    for (int c = 0; c < columns; c++) column[c] = _mm_unpacklo_epi64(column[c], high[c]);
   }
   finish_u7(a, quad, pixel, sum, a->scale + channel, to, vectors);
   uint8_t *output = a->output + quad * a->output_stride + (pixel + (uint32_t)vectors * LW_VECTOR_PIXELS) * LW_QUAD;
@@ -49,27 +67,35 @@ LW_TEMPLATE void columns_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pix
   for (int c = 0; c < columns; c++, output += LW_QUAD) finish_column(output, column[c], a->scale + channel, to);
 }
 
-// One function for all heights of blocks: their code would be the same but for a stride.
-#define COLUMNS_TILE(name, vectors, columns, sparse)                                                         \
+typedef void columns_function(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to, int rows);
+
+// Blocks of four and of eight rows share a function: their code would be the same but for a stride.
+#define COLUMNS_TILE(name, rows, vectors, columns, sparse)                                                   \
   static __attribute__((noinline)) LW_TARGET void name(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, \
-                                                       const vector_requant *to, int rows) {                 \
+                                                       const vector_requant *to, int height) {               \
+    (void)height;                                                                                            \
     columns_tile(a, quad, pixel, to, rows, vectors, columns, sparse);                                        \
   }
-COLUMNS_TILE(sparse_three_and_one, 3, 1, 1)
-COLUMNS_TILE(sparse_two_and_four, 2, MAX_COLUMNS, 1)
-COLUMNS_TILE(dense_three_and_one, 3, 1, 0)
-COLUMNS_TILE(dense_two_and_four, 2, MAX_COLUMNS, 0)
+COLUMNS_TILE(sparse_two_rows_3_1, 2, 3, 1, 1)
+COLUMNS_TILE(sparse_two_rows_2_4, 2, 2, MAX_COLUMNS, 1)
+COLUMNS_TILE(sparse_3_1, height, 3, 1, 1)
+COLUMNS_TILE(sparse_2_4, height, 2, MAX_COLUMNS, 1)
+COLUMNS_TILE(dense_3_1, height, 3, 1, 0)
+COLUMNS_TILE(dense_2_4, height, 2, MAX_COLUMNS, 0)
 
 // The last `left` pixels of a row of blocks, if they are so many that columns pay. Returns whether they were.
 LW_TEMPLATE int odd_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, uint32_t left, const vector_requant *to,
                          const int rows, const int sparse) {
-  if (rows < (int)LW_QUAD || a->output_f32 != NULL) return 0;
-  if (left == 3 * LW_VECTOR_PIXELS + 1)
-    (sparse ? sparse_three_and_one : dense_three_and_one)(a, quad, pixel, to, rows);
-  else if (left > 2 * LW_VECTOR_PIXELS && left <= 2 * LW_VECTOR_PIXELS + MAX_COLUMNS)
-    (sparse ? sparse_two_and_four : dense_two_and_four)(a, quad, pixel, to, rows);
-  else
-    return 0;
+  const int one = left == 3 * LW_VECTOR_PIXELS + 1;
+  const int four = left > 2 * LW_VECTOR_PIXELS && left <= 2 * LW_VECTOR_PIXELS + MAX_COLUMNS;
+  if (a->output_f32 != NULL || !(one || four)) return 0;
+  columns_function *tile = NULL;
+  if (rows >= (int)LW_QUAD)
+    tile = sparse ? (one ? sparse_3_1 : sparse_2_4) : (one ? dense_3_1 : dense_2_4);
+  else if (rows == 2 && sparse && quad * LW_QUAD + 2 < a->channels)
+    tile = one ? sparse_two_rows_3_1 : sparse_two_rows_2_4;
+  if (tile == NULL) return 0;
+  tile(a, quad, pixel, to, rows);
   return 1;
 }
 

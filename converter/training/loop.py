@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from lacewing.converter.errors import ConversionError
 from lacewing.converter.progress import Progress
+from lacewing.converter.training.batch_norms import measure_moments
 from lacewing.converter.training.data import Data, batches, in_order, moved, steps_per_epoch
 from lacewing.converter.training.distillation import Distillation
 from lacewing.converter.training.distributed import Workers
@@ -23,6 +25,7 @@ from lacewing.converter.training.saliency import Saliency
 from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
 
 _GRADIENT_NORM = 5.0  # at which gradients are cut
+_MOMENTS_BATCHES = 32  # that the moments of batch norms are measured on
 _SCALE_RATE = 5.0  # learning rate of the logarithms of scales, in those of weights
 
 
@@ -102,6 +105,8 @@ class Trainer:
         while stage.epoch < stage.epochs:
             loss = self._epoch(stage, wrapped, schedule)
             stage.epoch += 1
+            if stage.epoch == stage.epochs or self._watches(stage):
+                self._measure_moments(stage)
             stage.history.append({"loss": loss, "sparsity": stage.masks.sparsity(), **self._validated(stage)})
             self._workers.share(stage.network)  # each followed the moments of its own batches
             if self._workers.leads:
@@ -165,9 +170,27 @@ class Trainer:
         stage.masks.choose(scores, schedule.share(done), growth, stage.recipe.regrow * left)
         stage.masks.apply(stage.network)
 
+    def _measure_moments(self, stage: Stage) -> None:
+        if not isinstance(stage.network, Network):
+            return  # batch norms are folded
+        parts = batches(
+            self._data,
+            stage.recipe.batch_size,
+            stage.recipe.seed,
+            stage.epoch - 1,
+            self._workers.rank,
+            self._workers.world,
+        )
+        some = itertools.islice(parts, _MOMENTS_BATCHES)
+        measure_moments(stage.network, (moved(inputs, self._workers.device) for inputs, _ in some))
+
+    def _watches(self, stage: Stage) -> bool:
+        return self._validation is not None and stage.recipe.metric is not None and stage.recipe.watch
+
     def _validated(self, stage: Stage) -> dict[str, float]:
-        if self._validation is None or stage.recipe.metric is None or not stage.recipe.watch:
+        if not self._watches(stage):
             return {}
+        assert self._validation is not None
         return {"metric": measure(stage.network, self._validation, stage.recipe, self._workers)}
 
 

@@ -15,6 +15,7 @@ from lacewing.converter.training.operators import OPERATORS, batch_norm, clamp
 
 _BUFFERS = ("mean", "variance")  # of a batch norm: followed, not learned
 _BATCH_NORM = "batch_norm"
+_MOMENTUM = 0.1
 
 
 class Network(nn.Module):
@@ -28,6 +29,7 @@ class Network(nn.Module):
         super().__init__()
         check_trainable(graph)
         self.graph = graph
+        self.momentum = _MOMENTUM  # with which the running moments of batch norms follow each batch's
         for node in graph.nodes:
             for name, array in node.weights.items():
                 tensor = torch.from_numpy(array.copy()).float()
@@ -49,7 +51,7 @@ class Network(nn.Module):
     def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
         weights = {name: self.weight(node, name) for name in node.weights}
         if node.op == _BATCH_NORM:
-            result = batch_norm(node, weights, inputs[0], self.training)
+            result = batch_norm(node, weights, inputs[0], self.training, self.momentum)
         else:
             result = OPERATORS[node.op](node, weights, inputs)
         return clamp(result, *node.attrs["clip"]) if "clip" in node.attrs else result

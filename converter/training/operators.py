@@ -17,8 +17,6 @@ from lacewing.converter.lowering.resize import ROUNDINGS, source_positions
 Weights = Mapping[str, Tensor]
 Operator = Callable[[Node, Weights, list[Tensor]], Tensor]
 
-BATCH_NORM_MOMENTUM = 0.1  # of the running mean and variance
-
 
 def _conv(node: Node, weights: Weights, inputs: list[Tensor]) -> Tensor:
     return convolve(node, inputs[0], weights["weight"], weights["bias"])
@@ -203,7 +201,7 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
-def batch_norm(node: Node, weights: Weights, x: Tensor, training: bool) -> Tensor:
+def batch_norm(node: Node, weights: Weights, x: Tensor, training: bool, momentum: float) -> Tensor:
     """Normalizes ``x`` per channel; in training by the batch's own moments, which the running ones follow."""
     return functional.batch_norm(
         x,
@@ -212,6 +210,6 @@ def batch_norm(node: Node, weights: Weights, x: Tensor, training: bool) -> Tenso
         weights["scale"],
         weights["offset"],
         training,
-        BATCH_NORM_MOMENTUM,
+        momentum,
         float(node.attrs["epsilon"]),
     )

@@ -30,7 +30,7 @@ from lacewing.converter.training.data import batches, in_order, steps_per_epoch
 from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.finetune import FineTuning
-from lacewing.converter.training.loop import TrainingError
+from lacewing.converter.training.loop import Stage, Trainer, TrainingError
 from lacewing.converter.training.masks import BlockMasks, block_sums
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.one_shot import prune_once
@@ -206,6 +206,26 @@ def test_all_epochs_may_be_quantized_or_none():
 
 def test_mixed_precision_learns_too():
     assert tuned(precision="bfloat16").metric["quantized"] > 0.85
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_batch_norms_end_with_the_moments_of_the_weights_as_they_are(watch):
+    """A channel that is all but constant is many deviations off by moments that lag."""
+    graph, told = raw_graph(), recipe(watch=watch)
+    network, epochs = Network(graph), 2
+    stage = Stage("float", network, told, epochs, 0.05, BlockMasks(graph, {}))
+    Trainer(told.train, told.validation, None, ALONE, silent).run(stage, lambda _: None)
+    norms = [n for n in graph.nodes if n.op == "batch_norm"]
+    wanted = {n.name: [] for n in norms}
+    with torch.no_grad():
+        for inputs, _ in batches(told.train, told.batch_size, told.seed, epochs - 1):
+            values = deepcopy(network).train()(inputs, [n.inputs[0] for n in norms])
+            for n in norms:
+                wanted[n.name].append(values[n.inputs[0]].mean((0, 2, 3)))
+    for n in norms:
+        torch.testing.assert_close(
+            network.weight(n, "mean"), torch.stack(wanted[n.name]).mean(0), atol=1e-5, rtol=0
+        )
 
 
 def test_the_same_seed_gives_the_same_file():
