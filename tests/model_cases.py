@@ -405,8 +405,9 @@ def _band_cases() -> dict[str, Case]:
         "bands_28x28_s2": _bands(8, 28, 28, 16, stride=(2, 2), block_rows=2),
         "bands_30x20_5x5": _bands(6, 30, 20, 9, kernel=(5, 5), pads=same5, block_rows=1),
         "bands_72x64": _bands(68, 72, 64, 4),  # more than one on one thread, of whole rows
-        "bands_3x2400": _bands(60, 3, 2400, 4),  # of parts of rows
-        "bands_2x9000": _bands(120, 2, 9000, 1),  # too wide a row
+        "bands_45x131": _bands(48, 45, 131, 4),  # of parts of rows
+        "bands_3x2400": _bands(60, 3, 2400, 4),  # rows too few
+        "bands_2x9000": _bands(120, 2, 9000, 1),  # and too wide
         "bands_residual": _bands_residual,
         "bands_read_twice": _bands_read_twice,
         "bands_concat": _bands_concat,

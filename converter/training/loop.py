@@ -171,18 +171,13 @@ class Trainer:
         stage.masks.apply(stage.network)
 
     def _measure_moments(self, stage: Stage) -> None:
-        if not isinstance(stage.network, Network):
-            return  # batch norms are folded
-        parts = batches(
-            self._data,
-            stage.recipe.batch_size,
-            stage.recipe.seed,
-            stage.epoch - 1,
-            self._workers.rank,
-            self._workers.world,
-        )
+        """All processes measure the same batches, so that they validate the same network."""
+        network, recipe = stage.network, stage.recipe
+        if not isinstance(network, Network) or not network.has_batch_norms:
+            return
+        parts = batches(self._data, recipe.batch_size, recipe.seed, stage.epoch - 1)
         some = itertools.islice(parts, _MOMENTS_BATCHES)
-        measure_moments(stage.network, (moved(inputs, self._workers.device) for inputs, _ in some))
+        measure_moments(network, (moved(inputs, self._workers.device) for inputs, _ in some))
 
     def _watches(self, stage: Stage) -> bool:
         return self._validation is not None and stage.recipe.metric is not None and stage.recipe.watch

@@ -38,6 +38,11 @@ class Network(nn.Module):
                 else:
                     self.register_parameter(key(node, name), nn.Parameter(tensor))
 
+    @property
+    def has_batch_norms(self) -> bool:
+        """Whether any batch norm is not folded."""
+        return any(node.op == _BATCH_NORM for node in self.graph.nodes)
+
     def weight(self, node: Node, name: str = "weight") -> Tensor:
         """A node's weight, the trained tensor itself."""
         found = getattr(self, key(node, name))

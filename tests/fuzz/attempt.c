@@ -10,6 +10,7 @@
 #define MAX_MACS (UINT64_C(1) << 28)
 #define MAX_ARRAYS 64u  // graph inputs or outputs; more are verified and not run
 #define UNWRITTEN 0xA5  // above 127: no valid u7
+#define WORKERS 2u      // of every tier but the scalar one
 
 static void require(int truth, const char *promise) {
   if (truth) return;
@@ -83,9 +84,16 @@ static void check_outputs(const lw_model *model, const arrays *a) {
   }
 }
 
+// Parts one after the other, by as many workers as share an operator.
+static void in_turns(void *context, lw_task task, void *argument, uint32_t parts) {
+  (void)context;
+  for (uint32_t part = 0; part < parts; part++) task(argument, part, part % WORKERS);
+}
+
 // Runs with one tier; `first` keeps the first tier's outputs for comparison. Returns 0 if the model is not run.
 static int run_tier(const uint8_t *file, size_t bytes, lw_tier tier, arrays *first) {
-  lw_options options = {.max_memory = MAX_MEMORY, .tier = tier};
+  const uint32_t workers = tier == LW_TIER_SCALAR ? 1 : WORKERS;
+  lw_options options = {.max_memory = MAX_MEMORY, .tier = tier, .workers = workers, .parallel = in_turns};
   lw_error error = {0};
   size_t need = 0;
   const lw_status planned = lw_model_memory(file, bytes, &options, &need, &error);

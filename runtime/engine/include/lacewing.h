@@ -116,7 +116,8 @@ size_t lw_model_arena_bytes(const lw_model *model);  // activations only, part o
 // terminated, or no bytes at all.
 const char *lw_model_metadata(const lw_model *model, size_t *bytes);
 
-// Called after each operator of a run; for per-layer times and comparisons. NULL removes it.
+// Called after each operator of a run; for per-layer times and comparisons. While there is one, operators that else run
+// together follow each other. NULL removes it.
 typedef void (*lw_observer)(void *context, uint32_t op);
 void lw_model_observe(lw_model *model, lw_observer observer, void *context);
 // Copies operator `op`'s result as a plain array (bytes as in lw_tensor_info); only valid inside the observer, for

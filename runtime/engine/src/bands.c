@@ -10,38 +10,53 @@
 // multiple: then two bands compute that row.
 #include "lw_internal.h"
 
-#define BAND_BYTES (UINT64_C(256) << 10)  // of a band's scratch: the share of a second-level cache
+#define BAND_BYTES (UINT64_C(256) << 10)  // of what lies between: the share of a second-level cache
+#define MOST_BYTES (UINT64_C(384) << 10)  // with the rows at a band's edges
 #define WHOLE_ROWS_UNITS 8u               // so many units of whole rows make a band even enough
-#define LEAST_PIXELS 96u                  // of one band of several: narrower ones compute too many rows twice
+#define LEAST_PIXELS 96u                  // of one band of several, and
+#define LEAST_ROWS 4u                     // rows: smaller ones compute too many rows twice
+#define SPARE_ROWS 12u                    // of each of two bands for a worker, so that a slow one can leave the second
 
-int lw_feeds_pointwise(const lw_file *file, const lw_arena_plan *arena, uint32_t op) {
+// Whether `op` is a depthwise convolution whose result only the next operator reads, a 1x1 convolution to bytes.
+static int feeds_pointwise(const lw_file *file, const lw_arena_plan *arena, uint32_t op) {
   const lw_op_record *depthwise = &file->ops[op], *next = depthwise + 1;
   if (depthwise->kind != LW_OP_DEPTHWISE || op + 1 == file->op_count) return 0;
   const uint32_t between = depthwise->output;
   if (next->kind != LW_OP_CONV || next->inputs[0] != between) return 0;
-  if (between >= arena->count || arena->lives[between].bytes == 0 || arena->lives[between].last != op + 1) return 0;
+  if (between >= arena->count || arena->lives[between].last != op + 1) return 0;
   return lw_conv_is_direct(file, next) && !lw_conv_is_gemv(file, next) &&
          file->tensors[next->output].dtype == LW_DTYPE_U7;
 }
 
-// The fewest rows, an even number because kernels like pairs, that are a multiple of sixteen pixels.
-static uint64_t whole_rows(uint64_t width) {
+// Pixels of the fewest whole rows, an even number because kernels like pairs, that are a multiple of sixteen pixels.
+static uint64_t whole_rows_pixels(uint64_t width) {
   uint64_t rows = 2;
   while (rows * width % LW_TILE_PIXELS != 0) rows *= 2;
   return rows * width;
 }
 
-lw_bands lw_bands_of(const lw_tensor_record *between, uint32_t workers) {
+// Of `pixels` pixels of `bytes` bytes; 0 if bands would be too small.
+static uint64_t band_count(uint64_t pixels, uint64_t width, uint64_t bytes, uint32_t workers) {
+  const uint64_t wanted = (bytes + BAND_BYTES - 1) / BAND_BYTES, count = (wanted + workers - 1) / workers * workers;
+  if (count == 1) return 1;
+  const uint64_t least = LEAST_ROWS * width;
+  if (pixels / count < (least > LEAST_PIXELS ? least : LEAST_PIXELS)) return 0;
+  return count == workers && pixels / count >= 2 * SPARE_ROWS * width ? 2 * count : count;
+}
+
+lw_bands lw_bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers) {
   const lw_bands none = {0, 0, 0};
+  if (!LW_HAS_BANDS || !feeds_pointwise(file, arena, op)) return none;
+  const lw_tensor_record *between = &file->tensors[file->ops[op].output];
   const uint64_t height = between->dims[2], width = between->dims[3], pixels = height * width;
-  const uint64_t quads = lw_ceil_div(between->dims[1], LW_QUAD), most = 2 * BAND_BYTES / LW_QUAD / quads;  // pixels
-  const uint64_t wanted = (quads * pixels * LW_QUAD + BAND_BYTES - 1) / BAND_BYTES;
-  const uint64_t count = (wanted + workers - 1) / workers * workers;
-  if (count > 1 && pixels / count < LEAST_PIXELS) return none;
-  const uint64_t rows = whole_rows(width), unit = pixels / count < WHOLE_ROWS_UNITS * rows ? LW_TILE_PIXELS : rows;
-  const uint64_t band = (pixels / unit / count + 1) * unit / width + 2;  // rows, at most
-  const uint64_t room = (band < height ? band : height) * width + LW_TILE_PIXELS;
-  if (room > most) return none;
+  const uint64_t pixel_bytes = lw_ceil_div(between->dims[1], LW_QUAD) * LW_QUAD;
+  const uint64_t count = band_count(pixels, width, pixels * pixel_bytes, workers);
+  if (count == 0) return none;
+  const uint64_t whole = whole_rows_pixels(width);
+  const uint64_t unit = pixels / count < WHOLE_ROWS_UNITS * whole ? LW_TILE_PIXELS : whole;
+  const uint64_t rows = (pixels / unit / count + 1) * unit / width + 2;  // that a band touches, at most
+  const uint64_t room = (rows < height ? rows : height) * width + LW_TILE_PIXELS;
+  if (room > MOST_BYTES / pixel_bytes) return none;
   return (lw_bands){(uint32_t)count, (uint32_t)unit, lw_plane_bytes((size_t)room)};
 }
 
@@ -95,7 +110,6 @@ static void band_task(void *argument, uint32_t part, uint32_t worker) {
 
 void lw_run_bands(lw_call *depthwise, lw_call *pointwise) {
   band_args args = {depthwise, lw_depthwise_args_of(depthwise), lw_gemm_args_of(pointwise)};
-  args.window.scratch_bytes = LW_DEPTHWISE_SCRATCH(args.window.width, args.window.kernel_w);
   args.gemm.quad_end = (uint32_t)lw_ceil_div(args.gemm.channels, LW_QUAD);
   args.gemm.output_stride = pointwise->to->plane;
   pointwise->args = &args;

@@ -175,12 +175,10 @@ typedef struct {
   uint64_t shared_bytes;  // of the first `count` tensors
   uint64_t arena_bytes;
 } lw_arena_plan;
-void lw_plan_arena(const lw_file *file, lw_arena_plan *plan);
+void lw_plan_arena(const lw_file *file, uint32_t workers, lw_arena_plan *plan);
 int lw_tensor_is_external(const lw_file *file, uint32_t tensor);
 
-// Whether operator `op` is a depthwise convolution that only the next one reads, a 1x1 convolution of bytes.
-int lw_feeds_pointwise(const lw_file *file, const lw_arena_plan *arena, uint32_t op);
-lw_bands lw_bands_of(const lw_tensor_record *between, uint32_t workers);
+lw_bands lw_bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers);
 
 uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel);
 void lw_plan_conv(lw_op_plan *plan, uint8_t *memory);

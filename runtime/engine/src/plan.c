@@ -52,10 +52,8 @@ static const lw_kernel *kernel_of(const lw_file *file, const lw_op_record *op, l
   return family == LW_FAMILY_COUNT ? NULL : lw_find_kernel(family, tier, &wish);
 }
 
-static lw_bands bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers) {
-  const lw_bands none = {0, 0, 0};
-  if (!LW_HAS_BANDS || !lw_feeds_pointwise(file, arena, op)) return none;
-  return lw_bands_of(&file->tensors[file->ops[op].output], workers);
+static uint32_t workers_of(const lw_options *options) {
+  return options != NULL && options->parallel != NULL && options->workers > 1 ? options->workers : 1;
 }
 
 static uint64_t scratch_bytes(const lw_file *file, const lw_op_record *op, lw_tier tier, const lw_bands *bands) {
@@ -78,11 +76,11 @@ static uint64_t reserve(uint64_t *cursor, uint64_t bytes) {
 static work_layout lay_out(const lw_file *file, const lw_options *options, lw_tier tier, const lw_arena_plan *arena) {
   work_layout layout = {0};
   layout.tier = tier;
-  layout.workers = options != NULL && options->parallel != NULL && options->workers > 1 ? options->workers : 1;
+  layout.workers = workers_of(options);
   uint64_t tables = 0;
   for (uint32_t i = 0; i < file->op_count; i++) {
     const lw_op_record *op = &file->ops[i];
-    const lw_bands bands = bands_of(file, arena, i, layout.workers);
+    const lw_bands bands = lw_bands_of(file, arena, i, layout.workers);
     const uint64_t scratch = lw_sat_align(scratch_bytes(file, op, tier, &bands), LW_LINE);
     if (scratch > layout.scratch_stride) layout.scratch_stride = scratch;
     if (op->kind != LW_OP_CONV) continue;
@@ -124,7 +122,7 @@ lw_status lw_model_memory(const void *bytes, size_t size, const lw_options *opti
   if (need == NULL) return lw_fail(error, LW_E_ARGUMENT, "memory", 0, 0, 1);
   LW_TRY(lw_file_open(bytes, size, &file, error));
   LW_TRY(lw_verify_structure(&file, error));  // the weights' values change no size; lw_model_create proves them
-  lw_plan_arena(&file, &arena);
+  lw_plan_arena(&file, workers_of(options), &arena);
   LW_TRY(size_up(&file, options, &arena, &layout, error));
   *need = (size_t)layout.end;
   return LW_OK;
@@ -157,7 +155,7 @@ static void plan_ops(lw_model *model, lw_tier tier, const lw_arena_plan *arena, 
     const lw_op_record *op = &file->ops[i];
     lw_op_plan *plan = &model->plans[i];
     *plan = (lw_op_plan){.record = op, .data = file->data + op->data_offset, .kernel = kernel_of(file, op, tier)};
-    plan->bands = bands_of(file, arena, i, model->workers);
+    plan->bands = lw_bands_of(file, arena, i, model->workers);
     if (op->kind != LW_OP_CONV) continue;
     plan->conv = lw_conv_parts_of(file, op);
     if (!lw_conv_is_direct(file, op)) plan->pack = lw_find_kernel(LW_FAMILY_PACK, tier, &any);
@@ -184,7 +182,7 @@ lw_status lw_model_create(const void *bytes, size_t size, const lw_options *opti
   *result = NULL;
   LW_TRY(lw_verify(bytes, size, error));
   LW_TRY(lw_file_open(bytes, size, &file, error));
-  lw_plan_arena(&file, &arena);
+  lw_plan_arena(&file, workers_of(options), &arena);
   LW_TRY(size_up(&file, options, &arena, &layout, error));
   if (memory == NULL || memory_bytes < layout.end)
     return lw_fail(error, LW_E_ARGUMENT, "memory", 0, memory == NULL ? 0 : memory_bytes, layout.end);

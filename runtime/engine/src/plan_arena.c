@@ -28,10 +28,14 @@ static void find_lives(const lw_file *file, lw_arena_plan *plan) {
       if (op->inputs[k] < plan->count) plan->lives[op->inputs[k]].last = i;
     if (op->output < plan->count) plan->lives[op->output].first = plan->lives[op->output].last = i;
   }
-  // Run together, the two read and write by turns.
-  for (uint32_t i = 0; LW_HAS_BANDS && i < file->op_count; i++) {
+}
+
+// Two operators that run in bands read and write by turns: what the first reads lives as long as the second runs.
+static void extend_lives(const lw_file *file, uint32_t workers, lw_arena_plan *plan) {
+  for (uint32_t i = 0; i < file->op_count; i++) {
     const uint32_t in = file->ops[i].inputs[0];
-    if (in < plan->count && lw_feeds_pointwise(file, plan, i) && plan->lives[in].last == i) plan->lives[in].last++;
+    if (in >= plan->count || plan->lives[in].last != i) continue;
+    if (lw_bands_of(file, plan, i, workers).count != 0) plan->lives[in].last++;
   }
 }
 
@@ -134,9 +138,10 @@ static uint64_t place_all(const lw_file *file, lw_arena_plan *plan, uint32_t dty
   return end;
 }
 
-void lw_plan_arena(const lw_file *file, lw_arena_plan *plan) {
+void lw_plan_arena(const lw_file *file, uint32_t workers, lw_arena_plan *plan) {
   plan->count = file->tensor_count < LW_MAX_PLANNED ? file->tensor_count : LW_MAX_PLANNED;
   find_lives(file, plan);
+  extend_lives(file, workers, plan);
   share_concats(file, plan);
   share_elementwise(file, plan);
   const uint64_t small_end = place_all(file, plan, LW_DTYPE_U7, 0);

@@ -37,7 +37,7 @@ lw_depthwise_args lw_depthwise_args_of(const lw_call *call) {
                              .zero_point = (uint8_t)call->input->zero_point,
                              .output = call->to->data,
                              .scratch = call->model->scratch,
-                             .scratch_bytes = call->model->scratch_stride};
+                             .scratch_bytes = LW_DEPTHWISE_SCRATCH(call->input->dims[3], w.kernel_w)};
 }
 
 static void depthwise_plane(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker) {
