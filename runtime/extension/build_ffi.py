@@ -64,8 +64,10 @@ def options() -> dict[str, Any]:
         "-pthread",
         "-D_POSIX_C_SOURCE=200809L",
     ]
-    # Without noseparate-code the file has a page of padding around each part.
-    small = [] if sys.platform == "darwin" else ["-Wl,-s,--build-id=none", "-Wl,-z,noseparate-code"]
+    small = [] if sys.platform == "darwin" else ["-Wl,-s,--build-id=none"]
+    if small and "LW_TARGET_ARCH" not in os.environ:
+        # GNU ld puts a page of padding around each part without it; zig, which builds for others, knows no such flag.
+        small.append("-Wl,-z,noseparate-code")
     return {"extra_compile_args": flags, "extra_link_args": ["-pthread", *small]}
 
 

@@ -17,15 +17,15 @@ WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 760, 420, 60, 50, 150, 40
 def tables(document: dict[str, Any]) -> str:
     """Per network: the headline over its seeds, the comparison, the ablations; then little data."""
     rows: list[Row] = document["rows"]
-    epochs = f"{document['epochs']} epochs, the last {document['quantized_epochs']} quantized"
     measured = (
         "Top-1 on 5,000 test images, engine (float: torch); latency of one interleaved run, one thread."
     )
-    parts = [f"{document['machine']}; {document['date']}; {epochs}. {measured}"]
+    parts = [f"{document['machine']}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
         mine = [r for r in rows if r["model"] == model and r["data"] == "full"]
         if mine:
-            parts += [f"\n### {model}\n", *_network(mine)]
+            epochs = f"{document['epochs'][model]} epochs, the last {document['quantized_epochs']} quantized."
+            parts += [f"\n### {model}\n", epochs + "\n", *_network(mine)]
     little = [r for r in rows if r["data"] != "full" and r["metric"] == "top1"]
     if little:
         parts += ["\n### 500 images without labels\n", *_little(little)]
