@@ -178,6 +178,7 @@ typedef struct {
 void lw_plan_arena(const lw_file *file, uint32_t workers, lw_arena_plan *plan);
 int lw_tensor_is_external(const lw_file *file, uint32_t tensor);
 
+// Those of operator `op` and the next one.
 lw_bands lw_bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers);
 
 uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel);
