@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from accuracy import base
-from accuracy.cells import Cell
+from accuracy.cells import NETWORKS, Cell
 from accuracy.channels import narrow
 from accuracy.cifar import BUILD, CifarTest, CifarTrain, test_set, train_set
 from accuracy.measure import INPUT, of_module, of_session, top1
@@ -49,7 +49,7 @@ from lacewing.converter.training.quantized import QuantizedNetwork
 SHAPE = {INPUT: (1, 3, 32, 32)}
 BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anything else
 # Fewer where an epoch takes three times as long; the float network of a comparison always gets as many.
-EPOCHS = {"resnet20_cifar10": 20, "resnet56_cifar10": 10, "mobilenet_v1_0.5_cifar10": 20}
+EPOCHS = dict(zip(NETWORKS, (20, 10, 20), strict=True))
 QUANTIZED_EPOCHS = 1
 BATCH = 128
 BASE_RATE, RATE = 1e-3, 4e-3
