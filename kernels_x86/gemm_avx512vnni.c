@@ -5,25 +5,8 @@
 #define LW_TARGET LW_TARGET_AVX512VNNI
 #include "zmm.h"
 
-// As an instruction of our own and not as the intrinsic: around that one gcc 12 copies and spills the sums.
-LW_INLINE LW_TARGET lw_vector dot(lw_vector sum, lw_vector q, lw_vector w) {
-#ifdef LW_EMULATE_SIMD
-  return _mm512_dpbusd_epi32(sum, q, w);
-#else
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(q), "v"(w));
-  return sum;
-#endif
-}
-
-LW_INLINE LW_TARGET __m128i dot_column(__m128i sum, __m128i q, __m128i w) {
-#ifdef LW_EMULATE_SIMD
-  return _mm_dpbusd_epi32(sum, q, w);
-#else
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(q), "v"(w));
-  return sum;
-#endif
-}
-
+LW_DEFINE_DOT(dot, lw_vector, _mm512_dpbusd_epi32, "vpdpbusd", "v")
+LW_DEFINE_DOT(dot_column, __m128i, _mm_dpbusd_epi32, "vpdpbusd", "v")
 #define LW_COLUMNS
 #define LW_EXACT_DOT
 #include "gemm_template.h"

@@ -5,16 +5,7 @@
 #define LW_TARGET LW_TARGET_AVXVNNI
 #include "ymm.h"
 
-// As an instruction of our own and not as the intrinsic: around that one gcc 12 copies and spills the sums.
-LW_INLINE LW_TARGET lw_vector dot(lw_vector sum, lw_vector q, lw_vector w) {
-#ifdef LW_EMULATE_SIMD
-  return _mm256_dpbusd_avx_epi32(sum, q, w);
-#else
-  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(q), "x"(w));
-  return sum;
-#endif
-}
-
+LW_DEFINE_DOT(dot, lw_vector, _mm256_dpbusd_avx_epi32, "%{vex%} vpdpbusd", "x")
 #define LW_EXACT_DOT
 #include "gemm_template.h"
 

@@ -1,8 +1,8 @@
 // A micro tile with a few pixels more than its vectors hold, as 7x7 and 14x14 images end in (49 = 3 * 16 + 1, and half
 // of 196 in whole lines, 100 = 6 * 16 + 4): another vector for each channel would compute sixteen pixels for the sake
 // of one. A column is one pixel with its channels side by side: the block's weights as they lie in memory times the
-// pixel's quad, repeated. Included by gemm_template.h where dot_column(sum, q, w) is defined, for blocks of two rows
-// and more.
+// pixel's quad, repeated. Included by gemm_template.h where LW_COLUMNS and dot_column(sum, q, w) are defined, for
+// blocks of four and eight rows and sparse ones of two.
 #ifndef LW_GEMM_COLUMNS_H
 #define LW_GEMM_COLUMNS_H
 
@@ -46,7 +46,7 @@ LW_TEMPLATE void finish_column(uint8_t *output /* [4] */, __m128i sum, const flo
   memcpy(output, &four, sizeof four);
 }
 
-// The last two channels of a quad may not exist: the quad is then left to others.
+// One output quad, all of whose channels exist or are padding of its row of blocks.
 LW_TEMPLATE void columns_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const vector_requant *to,
                               const int rows, const int vectors, const int columns, const int sparse) {
   const uint32_t channel = quad * LW_QUAD;
@@ -83,7 +83,8 @@ COLUMNS_TILE(sparse_2_4, height, 2, MAX_COLUMNS, 1)
 COLUMNS_TILE(dense_3_1, height, 3, 1, 0)
 COLUMNS_TILE(dense_2_4, height, 2, MAX_COLUMNS, 0)
 
-// The last `left` pixels of a row of blocks, if they are so many that columns pay. Returns whether they were.
+// The last `left` pixels of a row of blocks, if they are so many that columns pay. Returns whether they were. Of two
+// rows of two channels the second may not exist: that quad is left to the others.
 LW_TEMPLATE int odd_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, uint32_t left, const vector_requant *to,
                          const int rows, const int sparse) {
   const int one = left == 3 * LW_VECTOR_PIXELS + 1;

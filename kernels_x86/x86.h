@@ -54,4 +54,17 @@ LW_INLINE simde__m512i lw_emulated_cvtps_epi32(simde__m512 a) {
 #define LW_TARGET_AVX512VNNI __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 
 #endif
+// name(sum, q, w): sum + the four products of each pixel's quad with four weights. As an instruction of our own and not
+// as the intrinsic: around that one gcc 12 copies and spills the sums. registers: the constraint of the vector's.
+#ifdef LW_EMULATE_SIMD
+#define LW_DEFINE_DOT(name, vector, intrinsic, instruction, registers) \
+  LW_INLINE LW_TARGET vector name(vector sum, vector q, vector w) { return intrinsic(sum, q, w); }
+#else
+#define LW_DEFINE_DOT(name, vector, intrinsic, instruction, registers)                    \
+  LW_INLINE LW_TARGET vector name(vector sum, vector q, vector w) {                       \
+    __asm__(instruction " %2, %1, %0" : "+" registers(sum) : registers(q), registers(w)); \
+    return sum;                                                                           \
+  }
+#endif
+
 #endif

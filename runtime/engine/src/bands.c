@@ -68,15 +68,13 @@ typedef struct {
 } band_args;
 
 // -> output: [C/4][row_end - row_begin][width][4], planes `plane` bytes apart
-static void depthwise_rows(const lw_call *call, lw_depthwise_args window, uint8_t *output, size_t plane) {
+static void depthwise_rows(const lw_call *call, const lw_depthwise_args *window, uint8_t *output, size_t plane) {
   const uint32_t quads = lw_call_quads(call->output);
-  window.output = output;
-  for (uint32_t quad = 0; quad < quads; quad++, window.output += plane) {
-    call->plan->kernel->function(&window);
-    window.input += call->from->plane;
-    window.weights += (size_t)window.kernel_h * window.kernel_w * LW_QUAD;
-    window.bias += LW_QUAD;
-    window.scale += LW_QUAD;
+  for (uint32_t quad = 0; quad < quads; quad++, output += plane) {
+    lw_depthwise_args args = *window;
+    lw_depthwise_to_quad(call, &args, quad);
+    args.output = output;
+    call->plan->kernel->function(&args);
   }
 }
 
@@ -96,7 +94,8 @@ static void band_task(void *argument, uint32_t part, uint32_t worker) {
   window.row_end = (uint32_t)lw_ceil_div(end, width);
   uint8_t *between = window.scratch + window.scratch_bytes;
   const uint32_t origin = window.row_begin * width / LW_TILE_PIXELS * LW_TILE_PIXELS;  // its first pixel, of the plane
-  depthwise_rows(all->depthwise, window, between + (size_t)(window.row_begin * width - origin) * LW_QUAD, bands->plane);
+  depthwise_rows(all->depthwise, &window, between + (size_t)(window.row_begin * width - origin) * LW_QUAD,
+                 bands->plane);
 
   lw_gemm_args gemm = all->gemm;
   gemm.tile_stride = bands->plane;

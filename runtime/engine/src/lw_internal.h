@@ -220,6 +220,13 @@ void lw_split(lw_call *call, lw_task task, uint32_t parts);  // runs task(call, 
 uint32_t lw_cuts(const lw_call *call, uint32_t per_worker, uint32_t pieces, uint32_t most);
 lw_gemm_args lw_gemm_args_of(const lw_call *call);            // without the tile and the output's place
 lw_depthwise_args lw_depthwise_args_of(const lw_call *call);  // of the first quad, without its rows
+// From the first quad's arguments to those of `quad`, but for the output.
+static inline void lw_depthwise_to_quad(const lw_call *call, lw_depthwise_args *args, uint32_t quad) {
+  args->input += quad * call->from->plane;
+  args->weights += (size_t)quad * args->kernel_h * args->kernel_w * LW_QUAD;
+  args->bias += quad * LW_QUAD;
+  args->scale += quad * LW_QUAD;
+}
 void lw_run_conv(lw_call *call);
 void lw_run_depthwise(lw_call *call);
 void lw_run_bands(lw_call *depthwise, lw_call *pointwise);
