@@ -1,7 +1,4 @@
-// What the depthwise kernels share: padded lines, the two-level interleave, and the way from sums to bytes.
-//
-// Input rows are first copied into lines of scratch whose ends hold the zero point, so that the inner loops know no
-// border. Only then do they compute: a line that was just written cannot be forwarded to unaligned loads.
+// What the depthwise kernels share: lines of padded input, the two-level interleave, and the way from sums to bytes.
 #ifndef LW_DEPTHWISE_H
 #define LW_DEPTHWISE_H
 
@@ -18,47 +15,15 @@ typedef struct {
   uint32_t rows;   // output rows whose input fits the scratch
 } lw_line_plan;
 
-static inline lw_line_plan lw_plan_lines(const lw_depthwise_args *a, uint32_t step) {
-  const size_t outputs = a->output_width < LW_BLOCK_PIXELS ? LW_BLOCK_PIXELS : a->output_width;
-  const size_t pixels = (outputs - 1) * a->stride_w + a->kernel_w + 16;
-  lw_line_plan plan = {((size_t)a->output_width - 1) * a->stride_w + a->kernel_w, lw_ceil_div(pixels, 8) * 32, 0};
-  const size_t lines = a->scratch_bytes / plan.stride;
-  if (lines >= a->kernel_h) plan.rows = (uint32_t)((lines - a->kernel_h) / a->stride_h + 1);
-  if (plan.rows > step) plan.rows -= plan.rows % step;
-  return plan;
-}
+lw_line_plan lw_plan_lines(const lw_depthwise_args *a, uint32_t step);
+
+// The lines that output rows `row` to `row + rows` read, into the scratch.
+void lw_write_lines__avx2(const lw_depthwise_args *a, const lw_line_plan *plan, uint32_t row, uint32_t rows);
 
 LW_INLINE LW_TARGET_AVX2 __m256i lw_load(const uint8_t *p) {
   return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 LW_INLINE LW_TARGET_AVX2 void lw_store(uint8_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
-
-// Exactly `bytes`, a multiple of 4: the last row of a plane has nothing readable behind it.
-LW_INLINE LW_TARGET_AVX2 void lw_copy_pixels(uint8_t *to, const uint8_t *from, size_t bytes) {
-  if (bytes >= 32) {
-    for (size_t i = 0; i + 32 <= bytes; i += 32) lw_store(to + i, lw_load(from + i));
-    lw_store(to + bytes - 32, lw_load(from + bytes - 32));
-  } else if (bytes >= 16) {
-    const __m128i first = _mm_loadu_si128((const __m128i *)(const void *)from);
-    const __m128i last = _mm_loadu_si128((const __m128i *)(const void *)(from + bytes - 16));
-    _mm_storeu_si128((__m128i *)(void *)to, first);
-    _mm_storeu_si128((__m128i *)(void *)(to + bytes - 16), last);
-  } else {
-    for (size_t i = 0; i < bytes; i += LW_QUAD) memcpy(to + i, from + i, LW_QUAD);
-  }
-}
-
-// Both ends are set by whole vectors before the row goes in between; the line has room for what they write too much.
-LW_INLINE LW_TARGET_AVX2 void lw_write_line(const lw_depthwise_args *a, int32_t y, size_t columns,
-                                            uint8_t *line /* [columns][4] u8 */) {
-  const __m256i zero = _mm256_set1_epi8((int8_t)a->zero_point);
-  const int outside = y < 0 || (uint32_t)y >= a->height || a->pad_left >= columns;
-  const size_t left = outside ? columns : a->pad_left;
-  const size_t body = outside ? 0 : a->width < columns - left ? a->width : columns - left;
-  for (size_t i = 0; i < left; i += 8) lw_store(line + i * LW_QUAD, zero);
-  for (size_t i = left + body; i < columns; i += 8) lw_store(line + i * LW_QUAD, zero);
-  if (body) lw_copy_pixels(line + left * LW_QUAD, a->input + (size_t)y * a->width * LW_QUAD, body * LW_QUAD);
-}
 
 // Computes `rows` (1 .. step) output rows from lines that begin with the first row's window.
 typedef void (*lw_line_rows)(const void *filter, const uint8_t *lines, size_t line_stride, uint8_t *output,
@@ -71,15 +36,18 @@ LW_INLINE LW_TARGET_AVX2 void lw_depthwise_lines(const lw_depthwise_args *a, uin
     lw_depthwise__scalar(a);
     return;
   }
-  for (uint32_t y = a->row_begin; y < a->row_end; y += plan.rows) {
-    const uint32_t rows = a->row_end - y < plan.rows ? a->row_end - y : plan.rows;
-    const uint32_t lines = (rows - 1) * a->stride_h + a->kernel_h;
-    const int32_t top = (int32_t)(y * a->stride_h) - (int32_t)a->pad_top;
-    for (uint32_t i = 0; i < lines; i++) lw_write_line(a, top + (int32_t)i, plan.columns, a->scratch + i * plan.stride);
-    for (uint32_t r = 0; r < rows; r += step)
-      compute(filter, a->scratch + (size_t)r * a->stride_h * plan.stride, plan.stride,
-              a->output + (size_t)(y + r - a->row_begin) * a->output_width * LW_QUAD, a->output_width,
-              rows - r < step ? rows - r : step);
+  const size_t stride = plan.stride, step_bytes = (size_t)a->stride_h * step * stride;
+  const uint32_t width = a->output_width, end = a->row_end;
+  uint8_t *output = a->output;
+  for (uint32_t y = a->row_begin; y < end; y += plan.rows) {
+    const uint32_t rows = end - y < plan.rows ? end - y : plan.rows;
+    const uint8_t *lines = a->scratch;
+    lw_write_lines__avx2(a, &plan, y, rows);
+    for (uint32_t r = 0; r < rows; r += step, lines += step_bytes) {
+      const uint32_t here = rows - r < step ? rows - r : step;
+      compute(filter, lines, stride, output, width, here);
+      output += (size_t)here * width * LW_QUAD;
+    }
   }
 }
 
