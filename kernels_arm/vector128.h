@@ -109,6 +109,11 @@ LW_INLINE v_u8 output_bytes(v_f32 a, v_f32 b, v_f32 c, v_f32 d, const v_output *
   return vreinterpretq_u8_s8(vaddq_s8(vminq_s8(vmaxq_s8(bytes, o->low), o->high), o->zero_point));
 }
 
+// The same for sums of products, which are known to stay in i32 when scaled: no matter here.
+typedef v_output v_sum_output;
+#define sum_output_of output_of
+#define sum_bytes output_bytes
+
 // Sixteen sums in i16, and adding them up in i32.
 typedef struct {
   int16x8_t low, high;

@@ -4,6 +4,7 @@
 
 #define LW_KERNEL lw_depthwise_3x3s2__relaxed
 #define LW_DOT LW_DOT_BY_PAIRS
+#define LW_IN_PLACE
 #define LW_KERNEL_STRIDE 2
 #include "../runtime/engine/vector128/depthwise_dot.h"
 #endif

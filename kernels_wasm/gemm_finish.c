@@ -10,7 +10,7 @@ void lw_gemm_constants(const lw_gemm_args *a, uint32_t quad, quad_constants *k) 
   }
 }
 
-void lw_gemm_finish_u7(uint8_t *output, const v128_t *sum, const quad_constants *k, const requantizer *to,
+void lw_gemm_finish_u7(uint8_t *output, const v128_t *sum, const quad_constants *k, const sum_requantizer *to,
                        uint32_t vectors) {
   for (uint32_t v = 0; v < vectors; v++)
     wasm_v128_store(output + v * sizeof(v128_t), requantized_quad(sum + v, (int)vectors, k, to));

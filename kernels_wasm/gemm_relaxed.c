@@ -5,6 +5,7 @@
 #include <wasm_simd128.h>
 
 #include "lw_kernel.h"
+#include "requantize.h"
 
 #define PARTS 1
 #define WHOLE_QUADS
@@ -17,12 +18,19 @@ static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
 
 // The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
 static inline v128_t products(v128_t q, v128_t w) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(w, q); }
-static inline v128_t widen_add(v128_t sum, v128_t products) {
-  return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(products));
+
+// The ones that sum neighbours: extadd_pairwise has them, too, but V8 makes them anew for each.
+static inline v128_t loop_constant(void) {
+  v128_t ones = wasm_i16x8_const_splat(1);
+  LW_KEEP(ones);
+  return ones;
 }
-static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return widen_add(sum, products(q, w)); }
-static inline v128_t dot_pair(v128_t sum, v128_t q0, v128_t w0, v128_t q1, v128_t w1) {
-  return widen_add(sum, wasm_i16x8_add(products(q0, w0), products(q1, w1)));
+static inline v128_t widen_add(v128_t sum, v128_t products, v128_t ones) {
+  return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(products, ones));
+}
+static inline v128_t dot(v128_t sum, v128_t q, v128_t w, v128_t ones) { return widen_add(sum, products(q, w), ones); }
+static inline v128_t dot_pair(v128_t sum, v128_t q0, v128_t w0, v128_t q1, v128_t w1, v128_t ones) {
+  return widen_add(sum, wasm_i16x8_add(products(q0, w0), products(q1, w1)), ones);
 }
 
 #include "gemm_template.h"
@@ -31,8 +39,8 @@ void lw_gemm_sparse_1x4__relaxed(const void *args) { gemm(args, 1, 1, 4, 1); }
 void lw_gemm_sparse_2x4__relaxed(const void *args) { gemm(args, 2, 2, 4, 1); }
 void lw_gemm_sparse_4x4__relaxed(const void *args) { sparse_quads(args); }
 void lw_gemm_sparse_8x4__relaxed(const void *args) { sparse_quads(args); }
-void lw_gemm_dense_1x4__relaxed(const void *args) { gemm(args, 1, 1, 4, 0); }
-void lw_gemm_dense_2x4__relaxed(const void *args) { gemm(args, 2, 2, 4, 0); }
+void lw_gemm_dense_1x4__relaxed(const void *args) { gemm_by_channels(args); }
+void lw_gemm_dense_2x4__relaxed(const void *args) { gemm_by_channels(args); }
 void lw_gemm_dense_4x4__relaxed(const void *args) { dense_quads(args); }
 void lw_gemm_dense_8x4__relaxed(const void *args) { dense_quads(args); }
 

@@ -14,7 +14,11 @@ static inline v128_t first_sum(v128_t bias) { return bias; }
 static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
 
 // The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
-static inline v128_t dot(v128_t sum, v128_t q, v128_t w) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, q, sum); }
+static inline v128_t dot(v128_t sum, v128_t q, v128_t w, v128_t none) {
+  (void)none;
+  return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(w, q, sum);
+}
+static inline v128_t loop_constant(void) { return wasm_i32x4_const_splat(0); }  // none
 
 #include "gemm_template.h"
 
@@ -22,8 +26,8 @@ void lw_gemm_sparse_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 1);
 void lw_gemm_sparse_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 1); }
 void lw_gemm_sparse_4x4__relaxed_dot(const void *args) { sparse_quads(args); }
 void lw_gemm_sparse_8x4__relaxed_dot(const void *args) { sparse_quads(args); }
-void lw_gemm_dense_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 0); }
-void lw_gemm_dense_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 0); }
+void lw_gemm_dense_1x4__relaxed_dot(const void *args) { gemm_by_channels(args); }
+void lw_gemm_dense_2x4__relaxed_dot(const void *args) { gemm_by_channels(args); }
 void lw_gemm_dense_4x4__relaxed_dot(const void *args) { dense_quads(args); }
 void lw_gemm_dense_8x4__relaxed_dot(const void *args) { dense_quads(args); }
 

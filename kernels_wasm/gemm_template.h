@@ -2,8 +2,9 @@
 //   PARTS                           registers that the sums of four pixels take while the blocks stream by
 //   load_part(line, part)           the activations of that part of four pixels
 //   load_weights(w)                 four weights of one output channel, for every pixel of a part
-//   dot(sum, q, w)                  adds their products; and, with PAIRS defined,
-//   dot_pair(sum, q0, w0, q1, w1)   two blocks that the plan paired, because their products add up in int16
+//   loop_constant()                 what the products want kept in a register
+//   dot(sum, q, w, k)               adds their products, k: that constant; and, with PAIRS defined,
+//   dot_pair(sum, q0, w0, q1, w1, k) two blocks that the plan paired, because their products add up in int16
 //   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
 //   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
 //   WHOLE_QUADS                     if PARTS is 1: registers suffice for the sums of four channels
@@ -58,7 +59,7 @@ LW_INLINE const uint8_t *line_of(const tile_lines *lines, const block_list *b, u
 
 // Either the activations are loaded once and the weights pass by, or the other way round: what is fewer stays.
 LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *line1, const int8_t *w1, v128_t *sum,
-                       const int channels, const int vectors) {
+                       const int channels, const int vectors, v128_t k) {
   if (channels >= vectors) {
     v128_t q0[MAX_VECTORS], q1[MAX_VECTORS];
     LW_UNROLL
@@ -70,7 +71,7 @@ LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *li
     for (int c = 0; c < channels; c++) {
       const v128_t x0 = load_weights(w0 + c * (int)LW_QUAD), x1 = load_weights(w1 + c * (int)LW_QUAD);
       LW_UNROLL
-      for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1);
+      for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1, k);
     }
   } else {
     v128_t x0[MAX_VECTORS], x1[MAX_VECTORS];
@@ -83,14 +84,15 @@ LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *li
     for (int v = 0; v < vectors; v++) {
       const v128_t q0 = load_part(line0, v), q1 = load_part(line1, v);
       LW_UNROLL
-      for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c]);
+      for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c], k);
     }
   }
 }
 
 #endif
 
-LW_INLINE void add_one(const uint8_t *line, const int8_t *w, v128_t *sum, const int channels, const int vectors) {
+LW_INLINE void add_one(const uint8_t *line, const int8_t *w, v128_t *sum, const int channels, const int vectors,
+                       v128_t k) {
   v128_t q[MAX_SUMS];
   LW_UNROLL
   for (int p = 0; p < vectors * PARTS; p++) q[p] = load_part(line, p);
@@ -98,28 +100,30 @@ LW_INLINE void add_one(const uint8_t *line, const int8_t *w, v128_t *sum, const 
   for (int c = 0; c < channels; c++) {
     const v128_t x = load_weights(w + c * (int)LW_QUAD);
     LW_UNROLL
-    for (int p = 0; p < vectors * PARTS; p++) sum[c * vectors * PARTS + p] = dot(sum[c * vectors * PARTS + p], q[p], x);
+    for (int p = 0; p < vectors * PARTS; p++)
+      sum[c * vectors * PARTS + p] = dot(sum[c * vectors * PARTS + p], q[p], x, k);
   }
 }
 
 // The loops keep few values alive: a compiler in a browser has ten general registers for them.
 LW_INLINE void add_blocks(const tile_lines *lines, const block_list *b, v128_t *sum, const int channels,
                           const int vectors, const int sparse) {
+  const v128_t k = loop_constant();
 #ifdef PAIRS
   const uint16_t *order = b->order, *end = order + b->pairs;
   for (; order != end; order++) {
     const uint32_t i = *order;
     const int8_t *w = b->weights + i * b->block_bytes;
     add_two(line_of(lines, b, i, sparse), w, line_of(lines, b, i + 1, sparse), w + b->block_bytes, sum, channels,
-            vectors);
+            vectors, k);
   }
   order += b->pairs;
   for (end = b->order + b->kept; order != end; order++)
-    add_one(line_of(lines, b, *order, sparse), b->weights + *order * b->block_bytes, sum, channels, vectors);
+    add_one(line_of(lines, b, *order, sparse), b->weights + *order * b->block_bytes, sum, channels, vectors, k);
 #else
   const int8_t *w = b->weights;
   for (uint32_t i = 0; i < b->kept; i++, w += b->block_bytes)
-    add_one(line_of(lines, b, i, sparse), w, sum, channels, vectors);
+    add_one(line_of(lines, b, i, sparse), w, sum, channels, vectors, k);
 #endif
 }
 
@@ -150,7 +154,7 @@ LW_INLINE void plan_quad(const lw_gemm_args *a, uint32_t quad, quad_plan *plan, 
 
 // One output quad x one micro tile of pixels.
 LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
-                         const requantizer *to, const int channels, const int vectors, const int sparse) {
+                         const sum_requantizer *to, const int channels, const int vectors, const int sparse) {
   const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
   v128_t sum[LW_QUAD * MAX_VECTORS];  // [4][vectors]
   for (uint32_t c = 0; c < LW_QUAD && quad * LW_QUAD + c < a->channels; c += (uint32_t)channels)
@@ -165,14 +169,16 @@ LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, c
 
 // The same for quads of one list and u7: nothing takes the address of the sums, they stay in registers to the end.
 LW_INLINE void whole_quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
-                               const requantizer *to, const int vectors, const int sparse) {
+                               const sum_requantizer *to, const int vectors, const int sparse) {
   const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
   v128_t sum[MAX_SUMS];  // [4][vectors]
   accumulate(&lines, plan->lists, plan->constants.bias, sum, LW_QUAD, vectors, sparse);
   uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
+  v128_t bytes[MAX_VECTORS];  // all before the first is stored: a store of bytes could alter the constants
   LW_UNROLL
-  for (int v = 0; v < vectors; v++)
-    wasm_v128_store(output + v * 16, requantized_quad(sum + v, vectors, &plan->constants, to));
+  for (int v = 0; v < vectors; v++) bytes[v] = requantized_quad(sum + v, vectors, &plan->constants, to);
+  LW_UNROLL
+  for (int v = 0; v < vectors; v++) wasm_v128_store(output + v * 16, bytes[v]);
 }
 
 // Pixels whose part of the tile stays in the first-level cache while all rows of blocks pass by.
@@ -186,7 +192,7 @@ LW_INLINE uint32_t pixels_in_cache(const lw_gemm_args *a, uint32_t step) {
 // and four channels.
 LW_INLINE void gemm_tiles(const lw_gemm_args *a, const uint32_t rows, const int channels, const int vectors,
                           const int sparse, const int whole) {
-  const requantizer to = requantizer_of(&a->requant);
+  const sum_requantizer to = sum_requantizer_of(&a->requant);
   const uint32_t step = (uint32_t)vectors * PIXELS, chunk = pixels_in_cache(a, step);
   for (uint32_t begin = 0; begin < a->pixels; begin += chunk) {
     const uint32_t end = a->pixels - begin < chunk ? a->pixels : begin + chunk;
@@ -209,18 +215,19 @@ LW_INLINE void gemm(const lw_gemm_args *a, const uint32_t rows, const int channe
   gemm_tiles(a, rows, channels, vectors, sparse, 0);
 }
 
+// Channel by channel, whatever the blocks: for what is rare, f32 results and dense blocks lower than a quad.
+static __attribute__((noinline)) void gemm_by_channels(const lw_gemm_args *a) {
+  gemm(a, a->block_rows, 1, MAX_VECTORS, a->index != NULL);
+}
+
 #ifdef WHOLE_QUADS
 
-// Blocks of four and of eight channels differ in nothing but where the weights lie. The rare f32 result is worth one
-// copy of the loops, dense and sparse.
-static __attribute__((noinline)) void quads_f32(const lw_gemm_args *a) {
-  gemm_tiles(a, a->block_rows, LW_QUAD, 2, a->index != NULL, 0);
-}
+// Blocks of four and of eight channels differ in nothing but where the weights lie.
 static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) {
-  a->output_f32 ? quads_f32(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 1, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 1, 1);
 }
 static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) {
-  a->output_f32 ? quads_f32(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
 }
 
 #endif

@@ -79,8 +79,15 @@ typedef requantizer v_output;
 
 LW_INLINE v_output output_of(const lw_requant *r) { return requantizer_of(r); }
 LW_INLINE v_u8 output_bytes(v_f32 a, v_f32 b, v_f32 c, v_f32 d, const v_output *o) {
-  return wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(rounded_and_clamped(a, o), rounded_and_clamped(b, o)),
-                                 wasm_i16x8_narrow_i32x4(rounded_and_clamped(c, o), rounded_and_clamped(d, o)));
+  return rounded_in_order(a, b, c, d, o);
+}
+
+// The same for sums of products, which are known to stay in i32 when scaled.
+typedef sum_requantizer v_sum_output;
+
+LW_INLINE v_sum_output sum_output_of(const lw_requant *r) { return sum_requantizer_of(r); }
+LW_INLINE v_u8 sum_bytes(v_f32 a, v_f32 b, v_f32 c, v_f32 d, const v_sum_output *o) {
+  return sums_in_order(a, b, c, d, o);
 }
 
 // Sixteen sums in i16, and adding them up in i32.

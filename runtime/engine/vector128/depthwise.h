@@ -19,16 +19,16 @@ static inline uint32_t next_four(uint32_t x, uint32_t width) {
 typedef struct {
   v_i32 bias;   // [4 channels]
   v_f32 scale;  // [4 channels]
-  v_output bytes;
+  v_sum_output bytes;
 } output_step;
 
 LW_INLINE output_step output_step_of(const lw_depthwise_args *a) {
-  return (output_step){load_i32(a->bias), load_f32(a->scale), output_of(&a->requant)};
+  return (output_step){load_i32(a->bias), load_f32(a->scale), sum_output_of(&a->requant)};
 }
 
 LW_INLINE v_f32 scaled_sum(v_i32 sum, const output_step *o) { return mul_f32(f32_of_i32(sum), o->scale); }
 
 LW_INLINE v_u8 requantized(const v_i32 sum[4], const output_step *o) {
-  return output_bytes(scaled_sum(sum[0], o), scaled_sum(sum[1], o), scaled_sum(sum[2], o), scaled_sum(sum[3], o),
-                      &o->bytes);
+  return sum_bytes(scaled_sum(sum[0], o), scaled_sum(sum[1], o), scaled_sum(sum[2], o), scaled_sum(sum[3], o),
+                   &o->bytes);
 }

@@ -2,7 +2,8 @@
 // that one product sums a column of taps for four channels. Stride 1 gets two output rows from rows 0 to 3: they see
 // them through their own weights, (w0, w1, w2, 0) and (0, w0, w1, w2). Include after defining
 //   LW_TARGET         the function attribute
-//   LW_DOT(s, u, w)   s + the dot products of [4] u7 with [4] s8
+//   LW_DOT(s, u, w, k) s + the dot products of [4] u7 with [4] s8; k: LW_DOT_CONSTANT()
+//   LW_DOT_CONSTANT() what the products want kept in a register, [8] i16
 //   LW_KERNEL_STRIDE  1 or 2
 //   LW_KERNEL         the name of the kernel
 //   LW_IN_PLACE       where more code is no matter
@@ -16,6 +17,7 @@ enum { STRIDE = LW_KERNEL_STRIDE, ROWS = STRIDE == 1 ? 2 : 1 };
 
 typedef struct {
   v_u8 weights[ROWS][3];  // [output row][column of taps], each [4 channels][4 input rows] s8
+  v_u8 constant;          // of the products
   output_step output;
 } depthwise_filter;
 
@@ -31,8 +33,9 @@ LW_INLINE columns interleaved(v_u8 r0, v_u8 r1, v_u8 r2, v_u8 r3) {
                     zip_high_u16(high01, high23)}};
 }
 
-LW_INLINE LW_TARGET v_i32 dot_3(v_u8 v0, v_u8 v1, v_u8 v2, const v_u8 w[3], v_i32 bias) {
-  return LW_DOT(LW_DOT(LW_DOT(bias, v0, w[0]), v1, w[1]), v2, w[2]);
+LW_INLINE LW_TARGET v_i32 dot_3(const v_u8 v[3], const v_u8 w[3], const depthwise_filter *f) {
+  const v_i32 first = LW_DOT(f->output.bias, v[0], w[0], f->constant);
+  return LW_DOT(LW_DOT(first, v[1], w[1], f->constant), v[2], w[2], f->constant);
 }
 
 #if LW_KERNEL_STRIDE == 1
@@ -97,14 +100,11 @@ LW_INLINE v_u8 first_column(const step_columns *c) { return c->even.pixel[0]; }
 
 #endif
 
-LW_INLINE LW_TARGET v_u8 four_pixels(step_window seen, const v_u8 w[3], const output_step *o) {
+LW_INLINE LW_TARGET v_u8 four_pixels(step_window seen, const depthwise_filter *f, int row) {
   v_i32 sum[4];
   LW_UNROLLED
-  for (int i = 0; i < 4; i++) {
-    const v_u8 *v = seen.column + i * STRIDE;
-    sum[i] = dot_3(v[0], v[1], v[2], w, o->bias);
-  }
-  return requantized(sum, o);
+  for (int i = 0; i < 4; i++) sum[i] = dot_3(seen.column + i * STRIDE, f->weights[row], f);
+  return requantized(sum, &f->output);
 }
 
 // rows: output rows, one below the other.
@@ -117,8 +117,7 @@ LW_INLINE LW_TARGET void compute_row(const depthwise_filter *f, const uint8_t *l
     const step_columns next = load_columns(row, x + LW_VECTOR_PIXELS);
     LW_UNROLLED
     for (int r = 0; r < rows; r++)
-      store_u8(output + ((size_t)r * width + x) * LW_QUAD,
-               four_pixels(window_of(&now, &next), f->weights[r], &f->output));
+      store_u8(output + ((size_t)r * width + x) * LW_QUAD, four_pixels(window_of(&now, &next), f, r));
     if (x + LW_VECTOR_PIXELS >= width) return;
     const uint32_t after = next_four(x, width);
     now = after == x + LW_VECTOR_PIXELS ? next : load_columns(row, after);
@@ -134,11 +133,11 @@ LW_INLINE LW_TARGET void compute_row(const depthwise_filter *f, const uint8_t *l
       compute_row(&f, lines, line_stride, output, width, rows);                                                      \
   }
 COMPUTE(depthwise_row, 1)
-#if LW_KERNEL_STRIDE == 1
+#if LW_KERNEL_STRIDE == 1 && !defined(LW_IN_PLACE)
 COMPUTE(depthwise_two_rows, 2)
-static const line_rows compute[ROWS] = {depthwise_row, depthwise_two_rows};
+static const line_rows compute[] = {depthwise_row, depthwise_two_rows};
 #else
-static const line_rows compute[ROWS] = {depthwise_row};
+static const line_rows compute[] = {depthwise_row};
 #endif
 
 #ifdef LW_IN_PLACE
@@ -182,8 +181,7 @@ LW_INLINE LW_TARGET void compute_in_place(const depthwise_filter *f, const uint8
     }
     const step_window seen = padded_window(before, &now, after, pad);
     LW_UNROLLED
-    for (int r = 0; r < ROWS; r++)
-      store_u8(output[r] + (size_t)x * LW_QUAD, four_pixels(seen, f->weights[r], &f->output));
+    for (int r = 0; r < ROWS; r++) store_u8(output[r] + (size_t)x * LW_QUAD, four_pixels(seen, f, r));
     if (then >= width) return;
     if (whole) {
       before = last_column(&now);
@@ -253,6 +251,7 @@ LW_TARGET void LW_KERNEL(const void *args) {
     f.weights[0][x] = interleaved(w0, w1, w2, none).pixel[0];
     if (ROWS == 2) f.weights[ROWS - 1][x] = interleaved(none, w0, w1, w2).pixel[0];
   }
+  f.constant = LW_DOT_CONSTANT();
   f.output = output_step_of(a);
-  if (!computed_in_place(a, &f)) LW_DEPTHWISE_LINES(a, ROWS, compute, &f);
+  if (!computed_in_place(a, &f)) LW_DEPTHWISE_LINES(a, sizeof compute / sizeof compute[0], compute, &f);
 }
