@@ -8,7 +8,7 @@
 #include "requantize.h"
 
 #define PARTS 1
-#define WHOLE_QUADS
+#define QUAD_CHANNELS 4
 #define PAIRS
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }

@@ -6,7 +6,7 @@
 #include "lw_kernel.h"
 
 #define PARTS 1
-#define WHOLE_QUADS
+#define QUAD_CHANNELS 4
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
 static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }

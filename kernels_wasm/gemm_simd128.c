@@ -6,6 +6,7 @@
 #include "lw_kernel.h"
 
 #define PARTS 2  // of two pixels each: a lane sums the products of two of a pixel's four channels
+#define QUAD_CHANNELS 2
 
 static inline v128_t load_part(const uint8_t *line, int part) { return wasm_u16x8_load8x8(line + part * 8); }
 static inline v128_t load_weights(const int8_t *w) { return wasm_i16x8_extend_low_i8x16(wasm_v128_load32_splat(w)); }
@@ -21,17 +22,13 @@ static inline v128_t whole_sums(const v128_t *sum) {
 
 #include "gemm_template.h"
 
-// Taller blocks are taken by two channels: with sums of twice the width, more would leave no registers for pixels.
-static __attribute__((noinline)) void sparse_pairs(const lw_gemm_args *a) { gemm(a, a->block_rows, 2, 2, 1); }
-static __attribute__((noinline)) void dense_pairs(const lw_gemm_args *a) { gemm(a, a->block_rows, 2, 2, 0); }
-
 void lw_gemm_sparse_1x4__simd128(const void *args) { gemm(args, 1, 1, 4, 1); }
-void lw_gemm_sparse_2x4__simd128(const void *args) { sparse_pairs(args); }
-void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_pairs(args); }
-void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_pairs(args); }
+void lw_gemm_sparse_2x4__simd128(const void *args) { gemm(args, 2, 2, 2, 1); }
+void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_quads(args); }
+void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_quads(args); }
 void lw_gemm_dense_1x4__simd128(const void *args) { gemm_by_channels(args); }
-void lw_gemm_dense_2x4__simd128(const void *args) { dense_pairs(args); }
-void lw_gemm_dense_4x4__simd128(const void *args) { dense_pairs(args); }
-void lw_gemm_dense_8x4__simd128(const void *args) { dense_pairs(args); }
+void lw_gemm_dense_2x4__simd128(const void *args) { gemm_by_channels(args); }
+void lw_gemm_dense_4x4__simd128(const void *args) { dense_quads(args); }
+void lw_gemm_dense_8x4__simd128(const void *args) { dense_quads(args); }
 
 #endif

@@ -7,7 +7,7 @@
 //   dot_pair(sum, q0, w0, q1, w1, k) two blocks that the plan paired, because their products add up in int16
 //   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
 //   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
-//   WHOLE_QUADS                     if PARTS is 1: registers suffice for the sums of four channels
+//   QUAD_CHANNELS                   channels of a quad whose sums registers suffice for, 2 or 4
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` times four pixels.
 // Half of the 16 vector registers of x86 hold its sums, the rest activations and weights on their way. The functions
@@ -167,12 +167,16 @@ LW_INLINE void quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, c
                       (uint32_t)vectors);
 }
 
-// The same for quads of one list and u7: nothing takes the address of the sums, they stay in registers to the end.
+// The same for blocks of four channels or more and u7: nothing takes the address of the sums, they stay in registers to
+// the end.
 LW_INLINE void whole_quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pixel, const quad_plan *plan,
                                const sum_requantizer *to, const int vectors, const int sparse) {
   const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
   v128_t sum[MAX_SUMS];  // [4][vectors]
-  accumulate(&lines, plan->lists, plan->constants.bias, sum, LW_QUAD, vectors, sparse);
+  LW_UNROLL
+  for (int c = 0; c < (int)LW_QUAD; c += QUAD_CHANNELS)
+    accumulate(&lines, &plan->lists[c / QUAD_CHANNELS], plan->constants.bias + c, sum + c * vectors, QUAD_CHANNELS,
+               vectors, sparse);
   uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
   v128_t bytes[MAX_VECTORS];  // all before the first is stored: a store of bytes could alter the constants
   LW_UNROLL
@@ -220,16 +224,12 @@ static __attribute__((noinline)) void gemm_by_channels(const lw_gemm_args *a) {
   gemm(a, a->block_rows, 1, MAX_VECTORS, a->index != NULL);
 }
 
-#ifdef WHOLE_QUADS
-
 // Blocks of four and of eight channels differ in nothing but where the weights lie.
 static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) {
-  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 1, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, QUAD_CHANNELS, 2, 1, 1);
 }
 static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) {
-  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, QUAD_CHANNELS, 2, 0, 1);
 }
-
-#endif
 
 #endif
