@@ -131,6 +131,10 @@ LW_INLINE void add_sums16(v_i32 sum[4], v_sums16 s) {
   sum[2] = vaddw_s16(sum[2], vget_low_s16(s.high));
   sum[3] = vaddw_high_s16(sum[3], s.high);
 }
+LW_INLINE void add_two_sums16(v_i32 sum[4], v_sums16 a, v_sums16 b) {
+  add_sums16(sum, a);
+  add_sums16(sum, b);
+}
 
 // Bytes ready to be multiplied: u7 activations, and the four weights of a tap for every pixel.
 typedef v_s8 v_taps;

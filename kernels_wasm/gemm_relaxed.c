@@ -7,14 +7,11 @@
 #include "lw_kernel.h"
 #include "requantize.h"
 
-#define PARTS 1
-#define QUAD_CHANNELS 4
 #define PAIRS
 
-static inline v128_t load_part(const uint8_t *line, int part) { return wasm_v128_load(line + part * 16); }
-static inline v128_t load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
-static inline v128_t first_sum(v128_t bias) { return bias; }
-static inline v128_t whole_sums(const v128_t *sum) { return *sum; }
+typedef v128_t pixels, weights;
+static inline pixels load_pixels(const uint8_t *line) { return wasm_v128_load(line); }
+static inline weights load_weights(const int8_t *w) { return wasm_v128_load32_splat(w); }
 
 // The signed operand comes first: the second must be 0..127 for the result to be the same everywhere.
 static inline v128_t products(v128_t q, v128_t w) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(w, q); }

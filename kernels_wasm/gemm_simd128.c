@@ -1,23 +1,28 @@
-// Products through i32x4.dot_i16x8_s (pmaddwd): activations and weights are widened on their way from memory.
+// Products through i32x4.dot_i16x8_s (pmaddwd): the even and the odd channels of four pixels, each widened to i16.
 #ifndef __wasm_relaxed_simd__
 
 #include <wasm_simd128.h>
 
 #include "lw_kernel.h"
 
-#define PARTS 2  // of two pixels each: a lane sums the products of two of a pixel's four channels
-#define QUAD_CHANNELS 2
+// Channels 0 and 2 of four pixels, and 1 and 3. A byte of each i16 holds the one, the other byte the other.
+typedef struct {
+  v128_t even, odd;
+} pixels, weights;
 
-static inline v128_t load_part(const uint8_t *line, int part) { return wasm_u16x8_load8x8(line + part * 8); }
-static inline v128_t load_weights(const int8_t *w) { return wasm_i16x8_extend_low_i8x16(wasm_v128_load32_splat(w)); }
-static inline v128_t dot(v128_t sum, v128_t q, v128_t w, v128_t none) {
-  (void)none;
-  return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(q, w));
+static inline pixels load_pixels(const uint8_t *line) {
+  const v128_t q = wasm_v128_load(line);
+  return (pixels){wasm_u16x8_shr(wasm_i16x8_shl(q, 8), 8), wasm_u16x8_shr(q, 8)};
 }
+static inline weights load_weights(const int8_t *w) {
+  const v128_t x = wasm_v128_load32_splat(w);
+  return (weights){wasm_i16x8_shr(wasm_i16x8_shl(x, 8), 8), wasm_i16x8_shr(x, 8)};
+}
+
 static inline v128_t loop_constant(void) { return wasm_i32x4_const_splat(0); }  // none
-static inline v128_t first_sum(v128_t bias) { return wasm_v128_and(bias, wasm_i32x4_const(-1, 0, -1, 0)); }
-static inline v128_t whole_sums(const v128_t *sum) {
-  return wasm_i32x4_add(wasm_i32x4_shuffle(sum[0], sum[1], 0, 2, 4, 6), wasm_i32x4_shuffle(sum[0], sum[1], 1, 3, 5, 7));
+static inline v128_t dot(v128_t sum, pixels q, weights w, v128_t none) {
+  (void)none;
+  return wasm_i32x4_add(wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(q.even, w.even)), wasm_i32x4_dot_i16x8(q.odd, w.odd));
 }
 
 #include "gemm_template.h"

@@ -1,13 +1,10 @@
 // The block-sparse product, one text for every WebAssembly tier. Include after
-//   PARTS                           registers that the sums of four pixels take while the blocks stream by
-//   load_part(line, part)           the activations of that part of four pixels
-//   load_weights(w)                 four weights of one output channel, for every pixel of a part
-//   loop_constant()                 what the products want kept in a register
-//   dot(sum, q, w, k)               adds their products, k: that constant; and, with PAIRS defined,
-//   dot_pair(sum, q0, w0, q1, w1, k) two blocks that the plan paired, because their products add up in int16
-//   first_sum(bias)                 what a register of sums begins with; bias: the same for every pixel
-//   whole_sums(sum)                 [PARTS] registers -> one: a sum per pixel
-//   QUAD_CHANNELS                   channels of a quad whose sums registers suffice for, 2 or 4
+//   pixels                             a type: the activations of four pixels, ready to be multiplied
+//   weights                            a type: four weights of one output channel, for every pixel
+//   load_pixels(line), load_weights(w)
+//   loop_constant()                    what the products want kept in a register, their k
+//   dot(sum, q, w, k)                  adds the products, a sum per pixel; and, with PAIRS defined,
+//   dot_pair(sum, q0, w0, q1, w1, k)   two blocks that the plan paired, because their products add up in int16
 //
 // A micro tile is `channels` output channels (those of one row of blocks, at most four) x `vectors` times four pixels.
 // Half of the 16 vector registers of x86 hold its sums, the rest activations and weights on their way. The functions
@@ -61,20 +58,20 @@ LW_INLINE const uint8_t *line_of(const tile_lines *lines, const block_list *b, u
 LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *line1, const int8_t *w1, v128_t *sum,
                        const int channels, const int vectors, v128_t k) {
   if (channels >= vectors) {
-    v128_t q0[MAX_VECTORS], q1[MAX_VECTORS];
+    pixels q0[MAX_VECTORS], q1[MAX_VECTORS];
     LW_UNROLL
     for (int v = 0; v < vectors; v++) {
-      q0[v] = load_part(line0, v);
-      q1[v] = load_part(line1, v);
+      q0[v] = load_pixels(line0 + v * 16);
+      q1[v] = load_pixels(line1 + v * 16);
     }
     LW_UNROLL
     for (int c = 0; c < channels; c++) {
-      const v128_t x0 = load_weights(w0 + c * (int)LW_QUAD), x1 = load_weights(w1 + c * (int)LW_QUAD);
+      const weights x0 = load_weights(w0 + c * (int)LW_QUAD), x1 = load_weights(w1 + c * (int)LW_QUAD);
       LW_UNROLL
       for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0[v], x0, q1[v], x1, k);
     }
   } else {
-    v128_t x0[MAX_VECTORS], x1[MAX_VECTORS];
+    weights x0[MAX_VECTORS], x1[MAX_VECTORS];
     LW_UNROLL
     for (int c = 0; c < channels; c++) {
       x0[c] = load_weights(w0 + c * (int)LW_QUAD);
@@ -82,7 +79,7 @@ LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *li
     }
     LW_UNROLL
     for (int v = 0; v < vectors; v++) {
-      const v128_t q0 = load_part(line0, v), q1 = load_part(line1, v);
+      const pixels q0 = load_pixels(line0 + v * 16), q1 = load_pixels(line1 + v * 16);
       LW_UNROLL
       for (int c = 0; c < channels; c++) sum[c * vectors + v] = dot_pair(sum[c * vectors + v], q0, x0[c], q1, x1[c], k);
     }
@@ -93,15 +90,14 @@ LW_INLINE void add_two(const uint8_t *line0, const int8_t *w0, const uint8_t *li
 
 LW_INLINE void add_one(const uint8_t *line, const int8_t *w, v128_t *sum, const int channels, const int vectors,
                        v128_t k) {
-  v128_t q[MAX_SUMS];
+  pixels q[MAX_VECTORS];
   LW_UNROLL
-  for (int p = 0; p < vectors * PARTS; p++) q[p] = load_part(line, p);
+  for (int v = 0; v < vectors; v++) q[v] = load_pixels(line + v * 16);
   LW_UNROLL
   for (int c = 0; c < channels; c++) {
-    const v128_t x = load_weights(w + c * (int)LW_QUAD);
+    const weights x = load_weights(w + c * (int)LW_QUAD);
     LW_UNROLL
-    for (int p = 0; p < vectors * PARTS; p++)
-      sum[c * vectors * PARTS + p] = dot(sum[c * vectors * PARTS + p], q[p], x, k);
+    for (int v = 0; v < vectors; v++) sum[c * vectors + v] = dot(sum[c * vectors + v], q[v], x, k);
   }
 }
 
@@ -128,14 +124,11 @@ LW_INLINE void add_blocks(const tile_lines *lines, const block_list *b, v128_t *
 }
 
 LW_INLINE void accumulate(const tile_lines *lines, const block_list *b, const v128_t *bias /* [channels] */,
-                          v128_t *whole /* [channels][vectors] */, const int channels, const int vectors,
+                          v128_t *sum /* [channels][vectors] */, const int channels, const int vectors,
                           const int sparse) {
-  v128_t sum[MAX_SUMS];  // [channels][vectors][PARTS]
   LW_UNROLL
-  for (int s = 0; s < channels * vectors * PARTS; s++) sum[s] = first_sum(bias[s / (vectors * PARTS)]);
+  for (int s = 0; s < channels * vectors; s++) sum[s] = bias[s / vectors];
   add_blocks(lines, b, sum, channels, vectors, sparse);
-  LW_UNROLL
-  for (int s = 0; s < channels * vectors; s++) whole[s] = whole_sums(sum + s * PARTS);
 }
 
 // One output quad of a tile: its blocks and what its sums still lack. Blocks lower than a quad are in several rows;
@@ -173,10 +166,7 @@ LW_INLINE void whole_quad_tile(const lw_gemm_args *a, uint32_t quad, uint32_t pi
                                const sum_requantizer *to, const int vectors, const int sparse) {
   const tile_lines lines = {a->tile + (size_t)pixel * LW_QUAD, a->tile_stride};
   v128_t sum[MAX_SUMS];  // [4][vectors]
-  LW_UNROLL
-  for (int c = 0; c < (int)LW_QUAD; c += QUAD_CHANNELS)
-    accumulate(&lines, &plan->lists[c / QUAD_CHANNELS], plan->constants.bias + c, sum + c * vectors, QUAD_CHANNELS,
-               vectors, sparse);
+  accumulate(&lines, plan->lists, plan->constants.bias, sum, LW_QUAD, vectors, sparse);
   uint8_t *output = a->output + quad * a->output_stride + (size_t)pixel * LW_QUAD;
   v128_t bytes[MAX_VECTORS];  // all before the first is stored: a store of bytes could alter the constants
   LW_UNROLL
@@ -226,10 +216,10 @@ static __attribute__((noinline)) void gemm_by_channels(const lw_gemm_args *a) {
 
 // Blocks of four and of eight channels differ in nothing but where the weights lie.
 static __attribute__((noinline)) void sparse_quads(const lw_gemm_args *a) {
-  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, QUAD_CHANNELS, 2, 1, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 1, 1);
 }
 static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) {
-  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, QUAD_CHANNELS, 2, 0, 1);
+  a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
 }
 
 #endif

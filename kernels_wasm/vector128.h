@@ -107,6 +107,22 @@ LW_INLINE void add_sums16(v_i32 sum[4], v_sums16 s) {
   sum[3] = wasm_i32x4_add(sum[3], wasm_i32x4_extend_high_i16x8(s.high));
 }
 
+// Two such at once: their neighbours side by side are what i32x4.dot_i16x8 with ones adds up. The relaxed module, whose
+// only kernels with such sums are 5x5, has no bytes left for that.
+LW_INLINE void add_two_sums16(v_i32 sum[4], v_sums16 a, v_sums16 b) {
+#ifdef __wasm_relaxed_simd__
+  add_sums16(sum, a);
+  add_sums16(sum, b);
+#else
+  v128_t ones = wasm_i16x8_const_splat(1);
+  LW_KEEP(ones);
+  sum[0] = wasm_i32x4_add(sum[0], wasm_i32x4_dot_i16x8(zip_low_u16(a.low, b.low), ones));
+  sum[1] = wasm_i32x4_add(sum[1], wasm_i32x4_dot_i16x8(zip_high_u16(a.low, b.low), ones));
+  sum[2] = wasm_i32x4_add(sum[2], wasm_i32x4_dot_i16x8(zip_low_u16(a.high, b.high), ones));
+  sum[3] = wasm_i32x4_add(sum[3], wasm_i32x4_dot_i16x8(zip_high_u16(a.high, b.high), ones));
+#endif
+}
+
 // Bytes ready to be multiplied: u7 activations, and the four weights of a tap for every pixel. Both widened to i16:
 // x86 has no product of bytes, and widening while loading is free there.
 typedef v_sums16 v_taps;

@@ -26,15 +26,22 @@ LW_INLINE void load_row(const uint8_t *p, v_taps t[SIZE]) {
   }
 }
 
-// Adds up one output row of four pixels: `chain` taps in i16, then in i32.
+// Adds up one output row of four pixels: `chain` taps in i16, then in i32, two chains at once.
 typedef struct {
-  v_sums16 chain;
-  v_i32 sum[4];  // per pixel, [4 channels]
+  v_sums16 chain, before;  // that was completed last, and waits for a second one
+  v_i32 sum[4];            // per pixel, [4 channels]
 } row_sums;
 
 LW_INLINE void add_tap(row_sums *s, int tap, v_taps t, v_weights w, int chain) {
   s->chain = tap % chain == 0 ? multiply(t, w) : multiply_add(s->chain, t, w);
-  if (tap % chain == chain - 1 || tap == TAPS - 1) add_sums16(s->sum, s->chain);
+  const int second = tap / chain % 2, last = tap == TAPS - 1;
+  if (tap % chain != chain - 1 && !last) return;
+  if (second)
+    add_two_sums16(s->sum, s->before, s->chain);
+  else if (last)
+    add_sums16(s->sum, s->chain);
+  else
+    s->before = s->chain;
 }
 
 // rows: output rows, one below the other.
