@@ -123,12 +123,16 @@ LW_INLINE void add_blocks(const tile_lines *lines, const block_list *b, v128_t *
 #endif
 }
 
+// On the way the sums are where nothing can alias them.
 LW_INLINE void accumulate(const tile_lines *lines, const block_list *b, const v128_t *bias /* [channels] */,
-                          v128_t *sum /* [channels][vectors] */, const int channels, const int vectors,
+                          v128_t *result /* [channels][vectors] */, const int channels, const int vectors,
                           const int sparse) {
+  v128_t sum[MAX_SUMS];
   LW_UNROLL
   for (int s = 0; s < channels * vectors; s++) sum[s] = bias[s / vectors];
   add_blocks(lines, b, sum, channels, vectors, sparse);
+  LW_UNROLL
+  for (int s = 0; s < channels * vectors; s++) result[s] = sum[s];
 }
 
 // One output quad of a tile: its blocks and what its sums still lack. Blocks lower than a quad are in several rows;
