@@ -28,7 +28,7 @@ static inline v128_t dot(v128_t sum, pixels q, weights w, v128_t none) {
 #include "gemm_template.h"
 
 void lw_gemm_sparse_1x4__simd128(const void *args) { gemm(args, 1, 1, 4, 1); }
-void lw_gemm_sparse_2x4__simd128(const void *args) { gemm(args, 2, 2, 2, 1); }
+void lw_gemm_sparse_2x4__simd128(const void *args) { gemm(args, 2, 2, 4, 1); }
 void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_quads(args); }
 void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_quads(args); }
 void lw_gemm_dense_1x4__simd128(const void *args) { gemm_by_channels(args); }
