@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__) && !defined(LW_SCALAR_ONLY)
 #include <cpuid.h>
+#include <stdatomic.h>
 
 typedef struct {
   unsigned a, b, c, d;
@@ -22,24 +23,41 @@ static unsigned saved_state(void) {
   return low;
 }
 
-int lw_cpu_has(lw_tier tier) {
+enum { ASKED = 1, AVX2 = 2, AVXVNNI = 4, AVX512VNNI = 8 };
+
+static unsigned ask(void) {
   const unsigned leaf1 = (1u << 12) | (1u << 20) | (1u << 28) | (1u << 29);  // FMA, SSE4.2, AVX, F16C
-  const unsigned ymm = 0x6, zmm = 0xE6;
-  if (tier == LW_TIER_SCALAR) return 1;
+  const unsigned ymm = 0x6, zmm = 0xE6, bmi = (1u << 3) | (1u << 8);
+  const unsigned avx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   const unsigned state = saved_state();
   const cpuid_result seven = cpuid(7, 0);
-  const unsigned bmi = (1u << 3) | (1u << 8);
-  const int avx2 =
-      (state & ymm) == ymm && (cpuid(1, 0).c & leaf1) == leaf1 && (seven.b >> 5 & 1) != 0 && (seven.b & bmi) == bmi;
+  unsigned found = ASKED;
+  if ((state & ymm) != ymm || (cpuid(1, 0).c & leaf1) != leaf1) return found;
+  if ((seven.b >> 5 & 1) == 0 || (seven.b & bmi) != bmi) return found;
+  found |= AVX2;
+  if (seven.a >= 1 && (cpuid(7, 1).a >> 4 & 1) != 0) found |= AVXVNNI;
+  if ((state & zmm) == zmm && (seven.b & avx512) == avx512 && (seven.c >> 11 & 1) != 0) found |= AVX512VNNI;
+  return found;
+}
+
+// Asked once: in a virtual machine each cpuid is a call of its host, tens of microseconds, and every choice of a kernel
+// wants to know.
+int lw_cpu_has(lw_tier tier) {
+  static atomic_uint known;
+  unsigned found = atomic_load_explicit(&known, memory_order_relaxed);
+  if (found == 0) {
+    found = ask();
+    atomic_store_explicit(&known, found, memory_order_relaxed);
+  }
   switch (tier) {
+    case LW_TIER_SCALAR:
+      return 1;
     case LW_TIER_AVX2:
-      return avx2;
+      return (found & AVX2) != 0;
     case LW_TIER_AVXVNNI:
-      return avx2 && seven.a >= 1 && (cpuid(7, 1).a >> 4 & 1) != 0;
-    case LW_TIER_AVX512VNNI: {
-      const unsigned wanted_b = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
-      return avx2 && (state & zmm) == zmm && (seven.b & wanted_b) == wanted_b && (seven.c >> 11 & 1) != 0;
-    }
+      return (found & AVXVNNI) != 0;
+    case LW_TIER_AVX512VNNI:
+      return (found & AVX512VNNI) != 0;
     default:
       return 0;
   }
