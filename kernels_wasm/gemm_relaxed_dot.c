@@ -18,13 +18,6 @@ static inline v128_t loop_constant(void) { return wasm_i32x4_const_splat(0); }  
 
 #include "gemm_template.h"
 
-void lw_gemm_sparse_1x4__relaxed_dot(const void *args) { gemm(args, 1, 1, 4, 1); }
-void lw_gemm_sparse_2x4__relaxed_dot(const void *args) { gemm(args, 2, 2, 4, 1); }
-void lw_gemm_sparse_4x4__relaxed_dot(const void *args) { sparse_quads(args); }
-void lw_gemm_sparse_8x4__relaxed_dot(const void *args) { sparse_quads(args); }
-void lw_gemm_dense_1x4__relaxed_dot(const void *args) { gemm_by_channels(args); }
-void lw_gemm_dense_2x4__relaxed_dot(const void *args) { gemm_by_channels(args); }
-void lw_gemm_dense_4x4__relaxed_dot(const void *args) { dense_quads(args); }
-void lw_gemm_dense_8x4__relaxed_dot(const void *args) { dense_quads(args); }
+GEMM_KERNELS(relaxed_dot)
 
 #endif

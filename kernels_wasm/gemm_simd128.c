@@ -5,7 +5,7 @@
 
 #include "lw_kernel.h"
 
-// Channels 0 and 2 of four pixels, and 1 and 3. A byte of each i16 holds the one, the other byte the other.
+// Channels 0 and 2 of four pixels, and 1 and 3: the low and the high bytes of the i16 that a quad is two of.
 typedef struct {
   v128_t even, odd;
 } pixels, weights;
@@ -27,13 +27,6 @@ static inline v128_t dot(v128_t sum, pixels q, weights w, v128_t none) {
 
 #include "gemm_template.h"
 
-void lw_gemm_sparse_1x4__simd128(const void *args) { gemm(args, 1, 1, 4, 1); }
-void lw_gemm_sparse_2x4__simd128(const void *args) { gemm(args, 2, 2, 4, 1); }
-void lw_gemm_sparse_4x4__simd128(const void *args) { sparse_quads(args); }
-void lw_gemm_sparse_8x4__simd128(const void *args) { sparse_quads(args); }
-void lw_gemm_dense_1x4__simd128(const void *args) { gemm_by_channels(args); }
-void lw_gemm_dense_2x4__simd128(const void *args) { gemm_by_channels(args); }
-void lw_gemm_dense_4x4__simd128(const void *args) { dense_quads(args); }
-void lw_gemm_dense_8x4__simd128(const void *args) { dense_quads(args); }
+GEMM_KERNELS(simd128)
 
 #endif

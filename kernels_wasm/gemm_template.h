@@ -226,4 +226,15 @@ static __attribute__((noinline)) void dense_quads(const lw_gemm_args *a) {
   a->output_f32 ? gemm_by_channels(a) : gemm_tiles(a, a->block_rows, LW_QUAD, 2, 0, 1);
 }
 
+// The kernels of a tier.
+#define GEMM_KERNELS(tier)                                                      \
+  void lw_gemm_sparse_1x4__##tier(const void *args) { gemm(args, 1, 1, 4, 1); } \
+  void lw_gemm_sparse_2x4__##tier(const void *args) { gemm(args, 2, 2, 4, 1); } \
+  void lw_gemm_sparse_4x4__##tier(const void *args) { sparse_quads(args); }     \
+  void lw_gemm_sparse_8x4__##tier(const void *args) { sparse_quads(args); }     \
+  void lw_gemm_dense_1x4__##tier(const void *args) { gemm_by_channels(args); }  \
+  void lw_gemm_dense_2x4__##tier(const void *args) { gemm_by_channels(args); }  \
+  void lw_gemm_dense_4x4__##tier(const void *args) { dense_quads(args); }       \
+  void lw_gemm_dense_8x4__##tier(const void *args) { dense_quads(args); }
+
 #endif

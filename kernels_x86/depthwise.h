@@ -8,6 +8,11 @@ void lw_depthwise__scalar(const void *args);
 
 #define LW_BLOCK_PIXELS 8u  // output pixels that one step computes: one 256-bit store
 
+// The next block of a row, or its last pixels once more.
+static inline uint32_t lw_next_block(uint32_t x, uint32_t width) {
+  return x + 2 * LW_BLOCK_PIXELS <= width ? x + LW_BLOCK_PIXELS : width - LW_BLOCK_PIXELS;
+}
+
 // How output turns into lines: line i of a chunk is one padded input row.
 typedef struct {
   size_t columns;  // of input that the outputs of one row read, padding included

@@ -61,7 +61,7 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
   const lw_filter_3x3 *f = filter;
   const lw_output_step out = f->output;
   const uint8_t *last = lines + (rows == 2 ? 3 : 2) * line_stride;  // the weights ignore row 3 of a single output row
-  for (uint32_t x = 0;;) {
+  for (uint32_t x = 0;; x = lw_next_block(x, output_width)) {
     const size_t at = (size_t)x * LW_QUAD;
     const uint8_t *row0 = lines + at, *row1 = row0 + line_stride, *row2 = row1 + line_stride, *row3 = last + at;
     __m256i v[6];  // pixels i and i + 4
@@ -72,7 +72,6 @@ LW_INLINE LW_TARGET void compute_rows(const void *filter, const uint8_t *lines, 
       lw_store_pixels(output + (size_t)output_width * LW_QUAD + at, pixels_of_row(v, f->weights[1], &out, chain),
                       output_width);
     if (x + LW_BLOCK_PIXELS >= output_width) return;
-    x = x + 2 * LW_BLOCK_PIXELS <= output_width ? x + LW_BLOCK_PIXELS : output_width - LW_BLOCK_PIXELS;
   }
 }
 

@@ -90,7 +90,7 @@ LW_INLINE LW_TARGET_AVX2 void compute_row(const lw_filter_3x3s2 *f, const uint8_
                                           uint8_t *output, uint32_t output_width, join fits) {
   const lw_output_step out = f->output;
   const uint8_t *a = lines + f->a * line_stride, *b = lines + f->b * line_stride, *c = lines + f->alone * line_stride;
-  for (uint32_t x = 0;;) {
+  for (uint32_t x = 0;; x = lw_next_block(x, output_width)) {
     const size_t at = (size_t)x * 2 * LW_QUAD, half = (size_t)LW_BLOCK_PIXELS * LW_QUAD;
     __m256i first[2], second[2];
     four_pixels(f, a + at, b + at, c + at, fits, first);
@@ -98,7 +98,6 @@ LW_INLINE LW_TARGET_AVX2 void compute_row(const lw_filter_3x3s2 *f, const uint8_
     const __m256i mixed = lw_requantized(first[0], first[1], second[0], second[1], &out);  // pixels 01 45 23 67
     lw_store_pixels(output + (size_t)x * LW_QUAD, _mm256_permute4x64_epi64(mixed, 0xD8), output_width);
     if (x + LW_BLOCK_PIXELS >= output_width) return;
-    x = x + 2 * LW_BLOCK_PIXELS <= output_width ? x + LW_BLOCK_PIXELS : output_width - LW_BLOCK_PIXELS;
   }
 }
 

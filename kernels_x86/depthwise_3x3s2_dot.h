@@ -32,7 +32,7 @@ static LW_TARGET void compute_row(const void *filter, const uint8_t *lines, size
   const lw_output_step out = f->output;
   const __m256i transpose = _mm256_setr_epi8(LW_TRANSPOSE(0), LW_TRANSPOSE(0));
   (void)rows;
-  for (uint32_t x = 0;;) {
+  for (uint32_t x = 0;; x = lw_next_block(x, output_width)) {
     const uint8_t *window = lines + (size_t)x * 2 * LW_QUAD;
     __m256i sum[4] = {out.bias, out.bias, out.bias, out.bias};  // output pixels 0 and 2, 1 and 3, 4 and 6, 5 and 7
     _Pragma("GCC unroll 3") for (int r = 0; r < 3; r++, window += line_stride) {
@@ -44,7 +44,6 @@ static LW_TARGET void compute_row(const void *filter, const uint8_t *lines, size
     const __m256i mixed = lw_requantized(sum[0], sum[1], sum[2], sum[3], &out);  // pixels 01 45 23 67
     lw_store_pixels(output + (size_t)x * LW_QUAD, _mm256_permute4x64_epi64(mixed, 0xD8), output_width);
     if (x + LW_BLOCK_PIXELS >= output_width) return;
-    x = x + 2 * LW_BLOCK_PIXELS <= output_width ? x + LW_BLOCK_PIXELS : output_width - LW_BLOCK_PIXELS;
   }
 }
 

@@ -62,17 +62,13 @@ LW_INLINE LW_TARGET __m256i eight_pixels(const __m256i *const v[DOTS], const __m
                         dot_8(v, 2, w, out->bias, chain), dot_8(v, 3, w, out->bias, chain), out);
 }
 
-LW_INLINE LW_TARGET uint32_t next_block(uint32_t x, uint32_t width) {
-  return x + 2 * LW_BLOCK_PIXELS <= width ? x + LW_BLOCK_PIXELS : width - LW_BLOCK_PIXELS;
-}
-
 LW_INLINE LW_TARGET void compute_s1(const lw_filter_5x5 *f, const uint8_t *lines, size_t stride, uint8_t *output,
                                     uint32_t width, uint32_t rows, int chain) {
   const lw_output_step out = f->output;
   const uint8_t *row4 = lines + 4 * stride, *row5 = rows == 2 ? row4 + stride : row4;
   __m256i v[8], h[8];  // v: rows 0 to 3 of a column; h: rows 4 and 5 of a column and the next; pixels i and i + 4
   const __m256i *const dots[DOTS] = {v, v + 1, v + 2, v + 3, v + 4, h, h + 2, h + 4};
-  for (uint32_t x = 0;; x = next_block(x, width)) {
+  for (uint32_t x = 0;; x = lw_next_block(x, width)) {
     LW_UNROLL
     for (int half = 0; half < 2; half++) {
       const size_t at = (x + 4 * (size_t)half) * LW_QUAD, next = at + LW_QUAD;
@@ -101,7 +97,7 @@ LW_INLINE LW_TARGET void compute_s2(const lw_filter_5x5 *f, const uint8_t *lines
   __m256i even[6], odd[6], h[6];  // even, odd: rows 0 to 3 of those columns; h: both columns of row 4
   const __m256i *const dots[DOTS] = {even, odd, even + 1, odd + 1, even + 2, h, h + 1, h + 2};
   const __m256i none = _mm256_setzero_si256();
-  for (uint32_t x = 0;; x = next_block(x, width)) {
+  for (uint32_t x = 0;; x = lw_next_block(x, width)) {
     LW_UNROLL
     for (uint32_t half = 0; half < 2; half++) {
       const uint8_t *p = lines + (2 * (size_t)x + 8 * half) * LW_QUAD;
