@@ -1,7 +1,19 @@
 // One function each for all micro tiles and tiers.
 #include "gemm_finish.h"
 
+static void whole_quad_constants(v128_t bias /* [4] i32 */, v128_t scale /* [4] f32 */, quad_constants *k) {
+#define CHANNEL(c)                                         \
+  k->bias[c] = wasm_i32x4_shuffle(bias, bias, c, c, c, c); \
+  k->scale[c] = wasm_i32x4_shuffle(scale, scale, c, c, c, c);
+  CHANNEL(0) CHANNEL(1) CHANNEL(2) CHANNEL(3)
+#undef CHANNEL
+}
+
 void lw_gemm_constants(const lw_gemm_args *a, uint32_t quad, quad_constants *k) {
+  if (a->block_rows >= LW_QUAD) {
+    whole_quad_constants(wasm_v128_load(a->bias + quad * LW_QUAD), wasm_v128_load(a->scale + quad * LW_QUAD), k);
+    return;
+  }
   for (uint32_t c = 0; c < LW_QUAD; c++) {
     const uint32_t channel = quad * LW_QUAD + c;
     const int exists = channel < a->channels;

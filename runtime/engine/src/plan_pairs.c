@@ -8,54 +8,47 @@ int lw_wants_pairs(const lw_kernel *kernel) {
   return kernel->family == LW_FAMILY_GEMM && (kernel->tier == LW_TIER_AVX2 || kernel->tier == LW_TIER_RELAXED);
 }
 
-// Positive and negative magnitudes of eight weights, byte by byte: -127 .. 127, so nothing carries.
-static inline void split_signs(uint64_t w, uint64_t *positive, uint64_t *negative) {
-  const uint64_t sign = (w >> 7) & 0x0101010101010101u;
-  const uint64_t mask = (sign << 8) - sign;  // 0xFF in each negative byte
-  const uint64_t magnitude = (w ^ mask) + sign;
-  *positive = magnitude & ~mask;
-  *negative = magnitude & mask;
+typedef int8_t v_weights __attribute__((vector_size(16)));  // four output channels
+typedef uint8_t v_magnitudes __attribute__((vector_size(16)));
+typedef uint16_t v_sums __attribute__((vector_size(16)));
+
+// Nonzero lanes where two neighbouring bytes sum to more than SAFE_SUM.
+static inline v_sums over_safe(v_magnitudes bytes) {
+  const v_sums pairs = (v_sums)bytes;
+  return (v_sums)((pairs & 0xFF) + (pairs >> 8) > SAFE_SUM);
 }
 
-// Sets bit 15 of each 16-bit lane whose two bytes sum to more than SAFE_SUM.
-static inline uint64_t over_safe(uint64_t bytes) {
-  const uint64_t low = 0x00FF00FF00FF00FFu;
-  const uint64_t sums = (bytes & low) + ((bytes >> 8) & low);
-  return (sums + (0x8000u - SAFE_SUM - 1) * 0x0001000100010001u) & 0x8000800080008000u;
+static inline v_magnitudes positive_part(v_weights w) { return (v_magnitudes)(w & ~(w >> 7)); }
+
+// Weights are -127 .. 127: no magnitude and no sum of two carries.
+static inline v_sums too_large(v_weights w0, v_weights w1) {
+  return over_safe(positive_part(w0) + positive_part(w1)) | over_safe(positive_part(-w0) + positive_part(-w1));
 }
 
-// Two neighbouring blocks, `words` words of eight bytes (two output channels) each.
-static inline int pair_is_safe(const int8_t *first, const int8_t *second, uint32_t words) {
-  uint64_t over = 0;
-  for (uint32_t k = 0; k < words; k++) {
-    uint64_t w0, w1, p0, n0, p1, n1;
-    __builtin_memcpy(&w0, first + k * sizeof w0, sizeof w0);
-    __builtin_memcpy(&w1, second + k * sizeof w1, sizeof w1);
-    split_signs(w0, &p0, &n0);
-    split_signs(w1, &p1, &n1);
-    over |= over_safe(p0 + p1) | over_safe(n0 + n1);
-  }
-  return over == 0;
+static inline int is_zero(v_sums x) {
+  uint64_t half[2];
+  __builtin_memcpy(half, &x, sizeof half);
+  return (half[0] | half[1]) == 0;
 }
 
-// Two neighbouring blocks of one channel each: one word holds both.
-static inline int narrow_pair_is_safe(const int8_t *pair) {
-  uint64_t w, p, n;
-  __builtin_memcpy(&w, pair, sizeof w);
-  split_signs(w, &p, &n);
-  return (over_safe((p & UINT32_MAX) + (p >> 32)) | over_safe((n & UINT32_MAX) + (n >> 32))) == 0;
+// Two neighbouring blocks of `bytes` each, a constant up to 16.
+static inline v_sums blocks_too_large(const int8_t *first, const int8_t *second, size_t bytes) {
+  v_weights w0 = {0}, w1 = {0};
+  __builtin_memcpy(&w0, first, bytes);
+  __builtin_memcpy(&w1, second, bytes);
+  return too_large(w0, w1);
 }
 
 static inline int neighbours_are_safe(const int8_t *first, size_t block_bytes) {
   switch (block_bytes) {
     case 4:
-      return narrow_pair_is_safe(first);
+      return is_zero(blocks_too_large(first, first + 4, 4));
     case 8:
-      return pair_is_safe(first, first + 8, 1);
+      return is_zero(blocks_too_large(first, first + 8, 8));
     case 16:
-      return pair_is_safe(first, first + 16, 2);
+      return is_zero(blocks_too_large(first, first + 16, 16));
     default:
-      return pair_is_safe(first, first + 32, 4);
+      return is_zero(blocks_too_large(first, first + 32, 16) | blocks_too_large(first + 16, first + 48, 16));
   }
 }
 

@@ -1,9 +1,15 @@
 // Weights: range, padding, blocks that say nothing, and the proof that no accumulator or product overflows.
-// These loops see every byte of the model, so they are written for the compiler's vectorizer.
+// These loops see every byte of the model before anything runs, so they see many at once.
 #include "checked.h"
 #include "lw_internal.h"
 
-#define LANES 32u  // bytes of the tallest block; each lane always belongs to one output channel
+#define LANES 16u  // of a vector; each always belongs to one output channel
+#define CHANNELS (LANES / LW_QUAD)
+
+typedef int8_t v_weights __attribute__((vector_size(LANES)));
+typedef uint8_t v_magnitudes __attribute__((vector_size(LANES)));
+typedef uint16_t v_pairs __attribute__((vector_size(LANES)));  // of lanes
+typedef uint32_t v_quads __attribute__((vector_size(LANES)));
 
 // |bias| + 127 * sum|w| < 2^31, and the requantized product below 2^31, rounded as the kernels round it.
 static lw_status check_accumulator(uint64_t op, int64_t bias, uint32_t sum, float scale, lw_error *error) {
@@ -13,30 +19,39 @@ static lw_status check_accumulator(uint64_t op, int64_t bias, uint32_t sum, floa
   return fits ? LW_OK : lw_fail(error, LW_E_MULTIPLIER, "op", op, bound, INT32_MAX);
 }
 
-// Adds |w| of `bytes` weights to 32 lanes, byte i to lane i % 32. Returns 1 if some weight is -128.
-static int add_magnitudes(const int8_t *weights, size_t bytes, uint32_t lanes[LANES]) {
-  uint8_t most[LANES] = {0};
+static inline v_magnitudes load_magnitudes(const int8_t *weights, size_t bytes) {
+  v_weights w = {0};
+  __builtin_memcpy(&w, weights, bytes);
+  const v_weights sign = w >> 7;
+  return (v_magnitudes)((w ^ sign) - sign);
+}
+
+static inline v_pairs pair_sums(v_magnitudes m) { return ((v_pairs)m & 0xFF) + ((v_pairs)m >> 8); }
+static inline v_quads quad_sums(v_pairs m) { return ((v_quads)m & 0xFFFF) + ((v_quads)m >> 16); }
+
+// Sums of |w| over the first LANES of every `step` bytes, byte i in sum i / 4. Returns 1 if some weight is -128.
+static int sum_magnitudes(const int8_t *weights, size_t bytes, size_t step, uint32_t sums[CHANNELS]) {
+  v_magnitudes most = {0};
+  v_quads total = {0};
   size_t i = 0;
   while (i + LANES <= bytes) {
-    uint16_t sums[LANES] = {0};  // 128 * 255 < 2^16
-    for (uint32_t n = 0; n < 255 && i + LANES <= bytes; n++, i += LANES) {
-      for (uint32_t lane = 0; lane < LANES; lane++) {
-        const int8_t w = weights[i + lane];
-        const uint8_t magnitude = (uint8_t)(w < 0 ? -w : w);
-        most[lane] |= magnitude;
-        sums[lane] = (uint16_t)(sums[lane] + magnitude);
-      }
+    v_pairs part = {0};
+    for (uint32_t n = 0; n < 255 && i + LANES <= bytes; n++, i += step) {  // 2 * 128 * 255 < 2^16
+      const v_magnitudes m = load_magnitudes(weights + i, LANES);
+      most |= m;
+      part += pair_sums(m);
     }
-    for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] += sums[lane];
+    total += quad_sums(part);
   }
-  for (uint32_t lane = 0; i < bytes; i++, lane++) {
-    const uint8_t magnitude = (uint8_t)(weights[i] < 0 ? -weights[i] : weights[i]);
-    most[lane] |= magnitude;
-    lanes[lane] += magnitude;
+  if (i < bytes) {  // a row of low blocks may end within a vector
+    const v_magnitudes m = load_magnitudes(weights + i, bytes - i);
+    most |= m;
+    total += quad_sums(pair_sums(m));
   }
-  uint8_t any = 0;
-  for (uint32_t lane = 0; lane < LANES; lane++) any |= most[lane];
-  return any > LW_WEIGHT_MAX;
+  __builtin_memcpy(sums, &total, sizeof total);
+  uint64_t words[2];
+  __builtin_memcpy(words, &most, sizeof most);
+  return ((words[0] | words[1]) & 0x8080808080808080u) != 0;  // 128 alone has the highest bit
 }
 
 static int has_zero_block(const int8_t *weights, uint64_t blocks, uint32_t block_bytes) {
@@ -135,12 +150,15 @@ static lw_status check_row(const conv_check *c, uint32_t row, uint64_t *kept) {
   const uint8_t *mask = c->data + row * p->mask_stride;
   const int8_t *weights = (const int8_t *)c->data + p->weights + *kept * block_bytes;
   const uint32_t blocks = row_kept(p, mask);
-  uint32_t lanes[LANES] = {0};
-  if (add_magnitudes(weights, (size_t)blocks * block_bytes, lanes)) return fail(c, LW_E_WEIGHT_RANGE, 128, 127);
+  uint32_t sums[2 * CHANNELS] = {0};  // by output channel; heights are powers of two, the largest two vectors
+  const size_t bytes = (size_t)blocks * block_bytes, step = block_bytes < LANES ? LANES : block_bytes;
+  for (size_t at = 0; at < step && at < bytes; at += LANES) {
+    uint32_t found[CHANNELS];
+    if (sum_magnitudes(weights + at, bytes - at, step, found)) return fail(c, LW_E_WEIGHT_RANGE, 128, 127);
+    for (size_t k = 0; k < CHANNELS; k++) sums[(at / LW_QUAD + k) & (p->block_rows - 1)] += found[k];
+  }
   if (p->sparse && has_zero_block(weights, blocks, block_bytes)) return fail(c, LW_E_BLOCK_ZERO, row, 0);
   if (c->spare_columns != 0) LW_TRY(check_spare_columns(c, mask, weights));
-  uint32_t sums[LANES / LW_QUAD] = {0};  // by output channel of the block; heights are powers of two
-  for (uint32_t lane = 0; lane < LANES; lane++) sums[lane / LW_QUAD & (p->block_rows - 1)] += lanes[lane];
   for (uint32_t r = 0; r < p->block_rows; r++) LW_TRY(check_channel(c, row * p->block_rows + r, sums[r]));
   *kept += blocks;
   return LW_OK;

@@ -44,6 +44,7 @@ export interface Exports {
   lw_web_tensor_to_pixels(tensor: Address, pixels: number, norm: Address, rgba: Address): void;
 }
 
+const UTF8 = new TextDecoder();
 const PAGE = 65536;
 const SHARED_PAGES = 16; // what a threads module asks for at least (runtime/engine/wasm.mk)
 
@@ -114,7 +115,7 @@ export class Engine {
   }
 
   text(address: Address, length: number): string {
-    return new TextDecoder().decode(this.bytes(address, length).slice()); // a copy: not every decoder takes shared bytes
+    return UTF8.decode(this.bytes(address, length).slice()); // a copy: not every decoder takes shared bytes
   }
 
   /** What the last call that failed says. */

@@ -67,17 +67,17 @@ export class Session {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
     const limit = memoryLimit(options.maxMemory);
-    const backend = chooseBackend(
-      options.backend ?? "auto",
-      options.threads ?? 1,
-      whyBinariesHaveNone || whyNoThreads(),
-    );
-    if (typeof options.threads === "number" && options.threads > backend.threads)
-      console.warn(`lacewing: ${backend.why}`);
-    const opening = openSource(model, signal);
-    const loading = loadModule(backend, options.wasmPaths);
+    const opening = openSource(model, signal); // before all else: nothing takes longer than the download
     let threads: Threads | undefined;
     try {
+      const backend = chooseBackend(
+        options.backend ?? "auto",
+        options.threads ?? 1,
+        whyBinariesHaveNone || whyNoThreads(),
+      );
+      if (typeof options.threads === "number" && options.threads > backend.threads)
+        console.warn(`lacewing: ${backend.why}`);
+      const loading = loadModule(backend, options.wasmPaths);
       const [source, module] = await untilAborted(Promise.all([opening, loading]), signal);
       const engine = new Engine(module, backend.threads > 1, limit);
       if (backend.threads > 1) threads = new Threads(engine, module, backend.threads);

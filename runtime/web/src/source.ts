@@ -101,5 +101,21 @@ function fromStream(stream: ReadableStream<Uint8Array>, name: string, remote: bo
       });
     }
   };
-  return { name, remote, read, cancel: () => void reader.cancel().catch(() => undefined) };
+  // One piece ahead of who reads, beginning now: the next one comes while the engine is compiled, or takes this one.
+  const ahead = (): Promise<Uint8Array | undefined> => {
+    const piece = read();
+    piece.catch(() => undefined); // who reads it hears of it
+    return piece;
+  };
+  let next = ahead();
+  return {
+    name,
+    remote,
+    read: () => {
+      const piece = next;
+      next = ahead();
+      return piece;
+    },
+    cancel: () => void reader.cancel().catch(() => undefined),
+  };
 }
