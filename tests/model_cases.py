@@ -433,6 +433,69 @@ def _bands(
     return build
 
 
+def _wide_band_cases() -> dict[str, Case]:
+    """A 1x1 convolution in front that widens the image: with threads, bands compute it, too."""
+    same5: Pads = (2, 2, 2, 2)
+    return {
+        "wide_bands_7x7": _wide_bands(8, 7, 7, 12),
+        "wide_bands_14x14_8x4": _wide_bands(12, 14, 14, 20, block_rows=8),
+        "wide_bands_17x23": _wide_bands(5, 17, 23, 9),  # rows that are no multiple of a tile's pixels
+        "wide_bands_28x28_s2": _wide_bands(8, 28, 28, 16, stride=(2, 2), block_rows=2),
+        "wide_bands_29x31_s2": _wide_bands(8, 29, 31, 16, stride=(2, 2), pads=(0, 0, 1, 1)),
+        "wide_bands_30x20_5x5": _wide_bands(4, 30, 20, 9, kernel=(5, 5), pads=same5, block_rows=1),
+        "wide_bands_20x20_unpadded": _wide_bands(4, 20, 20, 8, pads=(0, 0, 0, 0)),
+        "wide_bands_30x18_dilated": _wide_bands(4, 30, 18, 8, dilation=(2, 2), pads=same5),
+        "wide_bands_72x64": _wide_bands(16, 72, 64, 4),  # two for each of two threads
+        "wide_bands_residual": _wide_bands_residual,
+        "wide_bands_read_twice": _wide_bands_read_twice,
+        "wide_bands_behind_bands": _wide_bands_behind_bands,
+    }
+
+
+def _wide_bands(
+    c: int,
+    h: int,
+    w: int,
+    o: int,
+    pads: Pads = SAME,
+    block_rows: int = 4,
+    **window: object,
+) -> Case:
+    def build() -> Model:
+        b = Builder(c + h + w + o)
+        wide = b.conv(b.image(c, h, w), 4 * c, block_rows=block_rows, density=0.5)
+        b.conv(b.depthwise(wide, pads=pads, **window), o, block_rows=block_rows, density=0.5)  # type: ignore[arg-type]
+        return b.finish()
+
+    return build
+
+
+def _wide_bands_residual() -> Model:
+    """Narrow images are read again later; the result of one is the next one's input."""
+    b = Builder(24)
+    x = b.image(8, 18, 18)
+    for _ in range(3):
+        wide = b.conv(x, 40, density=0.5)
+        x = b.add(x, b.conv(b.depthwise(wide, pads=SAME), 8, density=0.5))
+    return b.finish()
+
+
+def _wide_bands_read_twice() -> Model:
+    """The wide image is read by another operator, and so must exist."""
+    b = Builder(25)
+    wide = b.conv(b.image(8, 16, 20), 32, density=0.5)
+    b.add(wide, b.conv(b.depthwise(wide, pads=SAME), 32, density=0.5))
+    return b.finish()
+
+
+def _wide_bands_behind_bands() -> Model:
+    """The 1x1 convolution that widens is the one behind a depthwise convolution, and runs with that."""
+    b = Builder(26)
+    x = b.conv(b.depthwise(b.image(8, 16, 20), pads=SAME), 32, density=0.5)
+    b.conv(b.depthwise(x, pads=SAME), 8, density=0.5)
+    return b.finish()
+
+
 def _bands_residual() -> Model:
     """What the depthwise convolution read is read again later; pairs follow each other."""
     b = Builder(21)
@@ -471,6 +534,7 @@ def operator_cases() -> dict[str, Case]:
         | _elementwise_cases()
         | _network_cases()
         | _band_cases()
+        | _wide_band_cases()
     )
 
 

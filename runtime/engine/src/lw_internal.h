@@ -119,17 +119,18 @@ typedef struct {
   uint8_t search_nan;  // 1: read by an operator that takes floats as they are
 } lw_place;
 
-// How a depthwise convolution and the 1x1 convolution behind it are cut (bands.c). In WebAssembly on one thread bands
-// are no faster, and their code is a fiftieth of a module.
+// How a depthwise convolution and the 1x1 convolutions behind it and in front of it are cut (bands.c). In WebAssembly
+// on one thread bands are no faster, and their code is a fiftieth of a module.
 #ifdef __wasm__
 #define LW_HAS_BANDS 0
 #else
 #define LW_HAS_BANDS 1
 #endif
 typedef struct {
-  uint32_t count;  // of bands; 0: the two are run one after the other
-  uint32_t unit;   // pixels: a band begins at a multiple
-  size_t plane;    // bytes from quad to quad of what lies between, in a worker's scratch
+  uint32_t count;     // of bands; 0: the operators are run one after the other
+  uint32_t unit;      // pixels: a band begins at a multiple
+  size_t plane;       // bytes from quad to quad of what the depthwise writes, in a worker's scratch
+  size_t wide_plane;  // likewise of what it reads, where bands compute that, too; else 0
 } lw_bands;
 
 typedef struct {
@@ -178,7 +179,7 @@ typedef struct {
 void lw_plan_arena(const lw_file *file, uint32_t workers, lw_arena_plan *plan);
 int lw_tensor_is_external(const lw_file *file, uint32_t tensor);
 
-// Those of operator `op` and the next one.
+// Those of operator `op`, the next one, and with a wide plane the one before.
 lw_bands lw_bands_of(const lw_file *file, const lw_arena_plan *arena, uint32_t op, uint32_t workers);
 
 uint64_t lw_conv_table_bytes(const lw_conv_parts *parts, const lw_kernel *kernel);
@@ -221,15 +222,15 @@ uint32_t lw_cuts(const lw_call *call, uint32_t per_worker, uint32_t pieces, uint
 lw_gemm_args lw_gemm_args_of(const lw_call *call);            // without the tile and the output's place
 lw_depthwise_args lw_depthwise_args_of(const lw_call *call);  // of the first quad, without its rows
 // From the first quad's arguments to those of `quad`, but for the output.
-static inline void lw_depthwise_to_quad(const lw_call *call, lw_depthwise_args *args, uint32_t quad) {
-  args->input += quad * call->from->plane;
+static inline void lw_depthwise_to_quad(lw_depthwise_args *args, size_t input_plane, uint32_t quad) {
+  args->input += quad * input_plane;
   args->weights += (size_t)quad * args->kernel_h * args->kernel_w * LW_QUAD;
   args->bias += quad * LW_QUAD;
   args->scale += quad * LW_QUAD;
 }
 void lw_run_conv(lw_call *call);
 void lw_run_depthwise(lw_call *call);
-void lw_run_bands(lw_call *depthwise, lw_call *pointwise);
+void lw_run_bands(const lw_call *widening, const lw_call *depthwise, lw_call *pointwise);  // widening: or NULL
 void lw_run_pool(lw_call *call);
 void lw_run_quantize(lw_call *call);
 void lw_run_dequantize(lw_call *call);

@@ -60,7 +60,8 @@ static uint64_t scratch_bytes(const lw_file *file, const lw_op_record *op, lw_ti
   const lw_window w = lw_window_of(op);
   const lw_tensor_record *in = &file->tensors[op->inputs[0]];
   if (op->kind == LW_OP_DEPTHWISE)
-    return LW_DEPTHWISE_SCRATCH(in->dims[3], w.kernel_w) + lw_ceil_div(in->dims[1], LW_QUAD) * bands->plane;
+    return LW_DEPTHWISE_SCRATCH(in->dims[3], w.kernel_w) +
+           lw_ceil_div(in->dims[1], LW_QUAD) * (bands->plane + bands->wide_plane);
   if (op->kind != LW_OP_CONV || lw_conv_is_direct(file, op)) return 0;
   const uint64_t k4 = (uint64_t)w.kernel_h * w.kernel_w * lw_ceil_div(in->dims[1], LW_QUAD);
   const uint32_t pixels = lw_conv_is_gemv(file, op) ? 1 : kernel_of(file, op, tier)->tile;

@@ -30,12 +30,16 @@ static void find_lives(const lw_file *file, lw_arena_plan *plan) {
   }
 }
 
-// Two operators that run in bands read and write by turns: what the first reads lives as long as the second runs.
+static void outlive(lw_arena_plan *plan, uint32_t tensor, uint32_t op) {
+  if (tensor < plan->count && plan->lives[tensor].last < op) plan->lives[tensor].last = op;
+}
+
+// Operators that run in bands read and write by turns: what the first reads lives as long as the last one runs.
 static void extend_lives(const lw_file *file, uint32_t workers, lw_arena_plan *plan) {
   for (uint32_t i = 0; i < file->op_count; i++) {
-    const uint32_t in = file->ops[i].inputs[0];
-    if (in >= plan->count || plan->lives[in].last != i) continue;
-    if (lw_bands_of(file, plan, i, workers).count != 0) plan->lives[in].last++;
+    const lw_bands bands = lw_bands_of(file, plan, i, workers);
+    if (bands.count != 0) outlive(plan, file->ops[i].inputs[0], i + 1);
+    if (bands.wide_plane != 0) outlive(plan, file->ops[i - 1].inputs[0], i + 1);
   }
 }
 

@@ -130,20 +130,34 @@ static lw_call call_of(lw_model *model, uint32_t i) {
                    .chunks = 1};
 }
 
+// Runs operator `i` and those that run with it in bands. Returns the next one.
+static uint32_t run_from(lw_model *model, uint32_t i) {
+  const lw_op_plan *plans = &model->plans[i];
+  lw_call call = call_of(model, i);
+  if (LW_HAS_BANDS && model->observer == NULL) {  // an observer wants to see what lies between
+    if (i + 1 < model->file.op_count && plans[1].bands.wide_plane != 0) {
+      const lw_call depthwise = call_of(model, i + 1);
+      lw_call pointwise = call_of(model, i + 2);
+      lw_run_bands(&call, &depthwise, &pointwise);
+      return i + 3;
+    }
+    if (plans[0].bands.count != 0) {
+      lw_call pointwise = call_of(model, i + 1);
+      lw_run_bands(NULL, &call, &pointwise);
+      return i + 2;
+    }
+  }
+  run_op(&call);
+  return i + 1;
+}
+
 static lw_status run_all(lw_model *model, const void *const *inputs, void *const *outputs, lw_error *error) {
   LW_TRY(bind(model, inputs, outputs, error));
   atomic_store_explicit(&model->found_nan, 0, memory_order_relaxed);
-  const lw_file *file = &model->file;
-  for (uint32_t i = 0; i < file->op_count; i++) {
-    lw_call call = call_of(model, i);
-    // An observer wants to see what lies between.
-    if (LW_HAS_BANDS && call.plan->bands.count != 0 && model->observer == NULL) {
-      lw_call next = call_of(model, ++i);
-      lw_run_bands(&call, &next);
-      continue;
-    }
-    run_op(&call);
-    if (call.plan->record->kind == LW_OP_QUANTIZE && atomic_load_explicit(&model->found_nan, memory_order_relaxed) != 0)
+  for (uint32_t i = 0, next; i < model->file.op_count; i = next) {
+    next = run_from(model, i);
+    if (model->plans[i].record->kind == LW_OP_QUANTIZE &&
+        atomic_load_explicit(&model->found_nan, memory_order_relaxed) != 0)
       return report_nan(model, i, error);
     if (model->observer != NULL) model->observer(model->observer_context, i);
   }

@@ -42,7 +42,7 @@ lw_depthwise_args lw_depthwise_args_of(const lw_call *call) {
 
 static void depthwise_plane(const lw_call *call, uint32_t quad, uint32_t chunk, uint32_t worker) {
   lw_depthwise_args args = *(const lw_depthwise_args *)call->args;
-  lw_depthwise_to_quad(call, &args, quad);
+  lw_depthwise_to_quad(&args, call->from->plane, quad);
   args.row_begin = lw_part_begin(args.output_height, chunk, call->chunks);
   args.row_end = lw_part_begin(args.output_height, chunk + 1, call->chunks);
   args.output += quad * call->to->plane + (size_t)args.row_begin * args.output_width * LW_QUAD;

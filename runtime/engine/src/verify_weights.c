@@ -22,8 +22,8 @@ static lw_status check_accumulator(uint64_t op, int64_t bias, uint32_t sum, floa
 static inline v_magnitudes load_magnitudes(const int8_t *weights, size_t bytes) {
   v_weights w = {0};
   __builtin_memcpy(&w, weights, bytes);
-  const v_weights sign = w >> 7;
-  return (v_magnitudes)((w ^ sign) - sign);
+  const v_magnitudes sign = (v_magnitudes)(w >> 7);
+  return ((v_magnitudes)w ^ sign) - sign;  // unsigned: -128 has a magnitude, too
 }
 
 static inline v_pairs pair_sums(v_magnitudes m) { return ((v_pairs)m & 0xFF) + ((v_pairs)m >> 8); }

@@ -31,6 +31,7 @@ BACKENDS = {
 VARIANTS = [("relaxed-simd", s, b) for s, b in ((0.0, "4x4"), (0.5, "4x4"), (0.75, "4x4"), (0.75, "2x4"))]
 VARIANTS += [("simd128", s, b) for s, b in ((0.0, "4x4"), (0.75, "4x4"))]
 PACKAGES = {"lacewing": "lacewing", "onnxruntime-web": "onnxruntime-web", "litert-js": "@litertjs/core"}
+BROWSERS = 3  # that share the rounds of a group
 NCHW, NHWC = [1, 3, 224, 224], [1, 224, 224, 3]
 
 
@@ -111,7 +112,8 @@ def measure(groups: list[list[Entry]], args: argparse.Namespace) -> dict[str, An
         "modules": str(HERE / "node_modules"),
         "models": str(args.output.parent.resolve() / "models"),
         "warmMs": 1200,
-        "rounds": args.rounds,
+        "browsers": BROWSERS,
+        "rounds": args.rounds // BROWSERS,
         "sliceMs": args.seconds * 1e3 / args.rounds,
         "starts": args.starts,
         "groups": [[entry.target(i) for i, entry in enumerate(group)] for group in groups],
@@ -184,8 +186,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=2.5, help="per file and thread count")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--starts", type=int, default=3, help="fresh browsers per file and thread count")
+    parser.add_argument("--rounds", type=int, default=21, help="of all browsers")
+    parser.add_argument("--starts", type=int, default=7, help="fresh browsers per file and thread count")
     parser.add_argument("--networks", default="v1,v2")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers-only", action="store_true")

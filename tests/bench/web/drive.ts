@@ -16,6 +16,9 @@ interface Plan {
   /** Folder of the model files. */
   models: string;
   warmMs: number;
+  /** Fresh browsers that share the rounds: V8 may run the same code a tenth slower for the life of a process. */
+  browsers: number;
+  /** In each browser. */
   rounds: number;
   sliceMs: number;
   starts: number;
@@ -67,15 +70,19 @@ async function main(planFile: string, resultFile: string): Promise<void> {
   const results: Result[] = [];
   for (const group of plan.groups) {
     const fresh = await measureStarts(plan, served, group);
-    const browser = await launch(plan);
-    version = browser.version();
-    const page = await openPage(browser, served);
-    const times = await page.evaluate(
-      ([targets, warm, rounds, slice]) => window.bench.interleave(targets, warm, rounds, slice),
-      [group, plan.warmMs, plan.rounds, plan.sliceMs] as const,
-    );
+    const times: number[][] = group.map(() => []);
+    for (let i = 0; i < plan.browsers; i++) {
+      const browser = await launch(plan);
+      version = browser.version();
+      const page = await openPage(browser, served);
+      const found = await page.evaluate(
+        ([targets, warm, rounds, slice]) => window.bench.interleave(targets, warm, rounds, slice),
+        [group, plan.warmMs, plan.rounds, plan.sliceMs] as const,
+      );
+      found.forEach((some, target) => times[target]!.push(...some));
+      await browser.close();
+    }
     for (const [i, target] of group.entries()) results.push({ ...fresh[i]!, target, times: times[i]! });
-    await browser.close();
     console.error(`${group[0]!.url}: ${group.length} targets, ${group[0]!.threads} thread(s) done`);
   }
   served.close();
