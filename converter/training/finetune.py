@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -102,20 +103,31 @@ class FineTuning:
         assert isinstance(float_stage.network, Network)
         trained = _canonical(float_stage.network.cpu().to_graph())
         stage = self._quantized_stage(trained, masks, budgets)
-        if saved is not None and "quantized" in saved:
-            stage.load(saved["quantized"])
-        before = float_stage.state()
-        self._train(
-            stage,
-            self.teacher(True),
-            lambda s: self._checkpoints.save({"float": before, "quantized": s.state()}),
-        )
+        reached = self._train_quantized(stage, float_stage.state(), (saved or {}).get("quantized"))
+        if reached is not None:
+            metric["quantized"] = reached
         assert isinstance(stage.network, QuantizedNetwork)
-        if self._validation is not None and self._recipe.metric is not None:
-            metric["quantized"] = measure(stage.network, self._validation, self._recipe, self._workers)
         network = stage.network.cpu().eval()
         history = {s.name: s.history for s in (float_stage, stage)}
         return FineTuned(trained, network.to_plan(), budgets, network, history, metric, rearrangement)
+
+    def _train_quantized(
+        self, stage: Stage, float_state: dict[str, Any], saved: Mapping[str, Any] | None
+    ) -> float | None:
+        """Trains the stage; by the recipe's metric, which is returned, it is no worse than before."""
+        untrained, start = copy.deepcopy(stage.network.state_dict()), self._measured(stage.network)
+        if saved is not None:
+            stage.load(saved)
+        self._train(
+            stage,
+            self.teacher(True),
+            lambda s: self._checkpoints.save({"float": float_state, "quantized": s.state()}),
+        )
+        reached = self._measured(stage.network)
+        if start is None or reached is None or reached >= start:
+            return reached
+        stage.network.load_state_dict(untrained)
+        return start
 
     def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
         """Block and share of every layer of the canonical ``graph``."""
@@ -143,9 +155,14 @@ class FineTuning:
         return found
 
     def _metric_before(self) -> dict[str, float]:
+        found = self._measured(Network(self._raw))
+        return {} if found is None else {"float": found}
+
+    def _measured(self, network: Network | QuantizedNetwork) -> float | None:
+        """The recipe's metric of ``network`` on its validation data, if it has both."""
         if self._validation is None or self._recipe.metric is None:
-            return {}
-        return {"float": measure(Network(self._raw), self._validation, self._recipe, self._workers)}
+            return None
+        return measure(network, self._validation, self._recipe, self._workers)
 
     def _float_stage(self, masks: BlockMasks, fresh: bool = True) -> Stage:
         """``fresh``: whether no checkpoint will replace the weights."""

@@ -204,6 +204,18 @@ def test_all_epochs_may_be_quantized_or_none():
     assert tuned(epochs=2, quantized_epochs=0).history["quantized"] == []
 
 
+def test_quantized_epochs_that_lose_are_undone():
+    """At a rate that ruins the network, what the float stage left is written."""
+    result = tuned(quantized_learning_rate=0.3)
+    assert result.history["quantized"][-1]["metric"] < 0.7
+    assert result.metric["quantized"] > 0.85
+    inputs, target = Stripes(128, 3).batch(range(128), torch.Generator())
+    with torch.no_grad():
+        assert (
+            metric(result.network(inputs), target).mean() > 0.85
+        )  # the network is that one, not only the figure
+
+
 def test_mixed_precision_learns_too():
     assert tuned(precision="bfloat16").metric["quantized"] > 0.85
 
