@@ -491,8 +491,8 @@ def test_the_command_line_fine_tunes_and_reports(on_disk, tmp_path, capsys, reci
 
 
 def test_training_that_forgets_is_not_what_is_written(on_disk, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(unlabelled, "_FOLDED_RATES", (0.3, 0.3))
-    flags = ["--calib", on_disk / "images.npy", "--finetune", "--epochs", 1, "--report", tmp_path / "r.html"]
+    monkeypatch.setattr(unlabelled, "_FOLDED_RATES", (3.0, 3.0))
+    flags = ["--calib", on_disk / "images.npy", "--finetune", "--epochs", 2, "--report", tmp_path / "r.html"]
     assert run_cli("convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace", *flags) == 0
     assert "the file is of before training" in capsys.readouterr().out
     assert "The file is of before training" in (tmp_path / "r.html").read_text()
