@@ -6,6 +6,7 @@ Sizes sit around what kernels branch on: channels around multiples of 4 and 8, p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -422,11 +423,17 @@ def _bands(
     pads: Pads = SAME,
     block_rows: int = 4,
     density: float = 0.5,
+    widening: int = 1,
     **window: object,
 ) -> Case:
+    """``widening``: times as many channels behind a 1x1 convolution in front; 1 is none."""
+
     def build() -> Model:
         b = Builder(c + h + w + o)
-        y = b.depthwise(b.image(c, h, w), pads=pads, **window)  # type: ignore[arg-type]
+        x = b.image(c, h, w)
+        if widening > 1:
+            x = b.conv(x, widening * c, block_rows=block_rows, density=density)
+        y = b.depthwise(x, pads=pads, **window)  # type: ignore[arg-type]
         b.conv(y, o, block_rows=block_rows, density=density)
         return b.finish()
 
@@ -436,38 +443,21 @@ def _bands(
 def _wide_band_cases() -> dict[str, Case]:
     """A 1x1 convolution in front that widens the image: with threads, bands compute it, too."""
     same5: Pads = (2, 2, 2, 2)
+    wide = partial(_bands, widening=4)
     return {
-        "wide_bands_7x7": _wide_bands(8, 7, 7, 12),
-        "wide_bands_14x14_8x4": _wide_bands(12, 14, 14, 20, block_rows=8),
-        "wide_bands_17x23": _wide_bands(5, 17, 23, 9),  # rows that are no multiple of a tile's pixels
-        "wide_bands_28x28_s2": _wide_bands(8, 28, 28, 16, stride=(2, 2), block_rows=2),
-        "wide_bands_29x31_s2": _wide_bands(8, 29, 31, 16, stride=(2, 2), pads=(0, 0, 1, 1)),
-        "wide_bands_30x20_5x5": _wide_bands(4, 30, 20, 9, kernel=(5, 5), pads=same5, block_rows=1),
-        "wide_bands_20x20_unpadded": _wide_bands(4, 20, 20, 8, pads=(0, 0, 0, 0)),
-        "wide_bands_30x18_dilated": _wide_bands(4, 30, 18, 8, dilation=(2, 2), pads=same5),
-        "wide_bands_72x64": _wide_bands(16, 72, 64, 4),  # two for each of two threads
+        "wide_bands_7x7": wide(8, 7, 7, 12),
+        "wide_bands_14x14_8x4": wide(12, 14, 14, 20, block_rows=8),
+        "wide_bands_17x23": wide(5, 17, 23, 9),  # rows that are no multiple of a tile's pixels
+        "wide_bands_28x28_s2": wide(8, 28, 28, 16, stride=(2, 2), block_rows=2),
+        "wide_bands_29x31_s2": wide(8, 29, 31, 16, stride=(2, 2), pads=(0, 0, 1, 1)),
+        "wide_bands_30x20_5x5": wide(4, 30, 20, 9, kernel=(5, 5), pads=same5, block_rows=1),
+        "wide_bands_20x20_unpadded": wide(4, 20, 20, 8, pads=(0, 0, 0, 0)),
+        "wide_bands_30x18_dilated": wide(4, 30, 18, 8, dilation=(2, 2), pads=same5),
+        "wide_bands_72x64": wide(16, 72, 64, 4),  # two for each of two threads
         "wide_bands_residual": _wide_bands_residual,
         "wide_bands_read_twice": _wide_bands_read_twice,
         "wide_bands_behind_bands": _wide_bands_behind_bands,
     }
-
-
-def _wide_bands(
-    c: int,
-    h: int,
-    w: int,
-    o: int,
-    pads: Pads = SAME,
-    block_rows: int = 4,
-    **window: object,
-) -> Case:
-    def build() -> Model:
-        b = Builder(c + h + w + o)
-        wide = b.conv(b.image(c, h, w), 4 * c, block_rows=block_rows, density=0.5)
-        b.conv(b.depthwise(wide, pads=pads, **window), o, block_rows=block_rows, density=0.5)  # type: ignore[arg-type]
-        return b.finish()
-
-    return build
 
 
 def _wide_bands_residual() -> Model:

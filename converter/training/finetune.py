@@ -115,7 +115,10 @@ class FineTuning:
         self, stage: Stage, float_state: dict[str, Any], saved: Mapping[str, Any] | None
     ) -> float | None:
         """Trains the stage; by the recipe's metric, which is returned, it is no worse than before."""
-        untrained, start = copy.deepcopy(stage.network.state_dict()), self._measured(stage.network)
+        start = self._measured(stage.network)
+        if not stage.epochs:
+            return start
+        untrained = copy.deepcopy(stage.network.state_dict())
         if saved is not None:
             stage.load(saved)
         self._train(

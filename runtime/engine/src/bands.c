@@ -22,15 +22,19 @@
 #define WIDENING 4u                       // times as many channels, at least, behind a 1x1 that bands compute, too
 #define MACS_PER_BYTE 20u  // of a wide image, at most, that are computed twice to keep it in one's scratch
 
+static int is_pointwise(const lw_file *file, const lw_op_record *op) {
+  return op->kind == LW_OP_CONV && lw_conv_is_direct(file, op) && !lw_conv_is_gemv(file, op);
+}
+
+static uint64_t pixel_bytes(const lw_tensor_record *image) { return lw_ceil_div(image->dims[1], LW_QUAD) * LW_QUAD; }
+
 // Whether `op` is a depthwise convolution whose result only the next operator reads, a 1x1 convolution to bytes.
 static int feeds_pointwise(const lw_file *file, const lw_arena_plan *arena, uint32_t op) {
   const lw_op_record *depthwise = &file->ops[op], *next = depthwise + 1;
   if (depthwise->kind != LW_OP_DEPTHWISE || op + 1 == file->op_count) return 0;
   const uint32_t between = depthwise->output;
-  if (next->kind != LW_OP_CONV || next->inputs[0] != between) return 0;
-  if (between >= arena->count || arena->lives[between].last != op + 1) return 0;
-  return lw_conv_is_direct(file, next) && !lw_conv_is_gemv(file, next) &&
-         file->tensors[next->output].dtype == LW_DTYPE_U7;
+  if (next->inputs[0] != between || between >= arena->count || arena->lives[between].last != op + 1) return 0;
+  return is_pointwise(file, next) && file->tensors[next->output].dtype == LW_DTYPE_U7;
 }
 
 // Pixels of the fewest whole rows, an even number because kernels like pairs, that are a multiple of sixteen pixels.
@@ -45,10 +49,9 @@ static int widens(const lw_file *file, const lw_arena_plan *arena, uint32_t op) 
   if (op == 0) return 0;
   const lw_op_record *before = &file->ops[op - 1];
   const uint32_t wide = file->ops[op].inputs[0];
-  if (before->kind != LW_OP_CONV || before->output != wide || wide >= arena->count) return 0;
+  if (before->output != wide || wide >= arena->count || !is_pointwise(file, before)) return 0;
   const lw_life *life = &arena->lives[wide];
   if (life->bytes == 0 || life->last > op + 1) return 0;  // the next operator reads only what lies between
-  if (!lw_conv_is_direct(file, before) || lw_conv_is_gemv(file, before)) return 0;
   return file->tensors[wide].dims[1] >= WIDENING * file->tensors[before->inputs[0]].dims[1];
 }
 
@@ -77,7 +80,7 @@ static int are_worth_widening(const lw_file *file, uint32_t op, uint64_t pixels,
 // Bytes of a plane in a scratch for `rows` rows that begin in the middle of a line; 0: all planes are too much for it.
 static size_t room_for(uint64_t rows, const lw_tensor_record *image) {
   const uint64_t most = image->dims[2], pixels = (rows < most ? rows : most) * image->dims[3] + LW_TILE_PIXELS;
-  if (pixels > MOST_BYTES / (lw_ceil_div(image->dims[1], LW_QUAD) * LW_QUAD)) return 0;
+  if (pixels > MOST_BYTES / pixel_bytes(image)) return 0;
   return lw_plane_bytes((size_t)pixels);
 }
 
@@ -87,7 +90,7 @@ static lw_bands cut(const lw_file *file, uint32_t op, uint32_t workers, int wide
   const lw_window w = lw_window_of(&file->ops[op]);
   const uint64_t pixels = lw_tensor_pixels(between), in_pixels = lw_tensor_pixels(in), width = between->dims[3];
   const uint64_t most = wide && in_pixels > pixels ? in_pixels : pixels;
-  const uint64_t count = band_count(pixels, width, most * (lw_ceil_div(in->dims[1], LW_QUAD) * LW_QUAD), workers);
+  const uint64_t count = band_count(pixels, width, most * pixel_bytes(in), workers);
   if (wide ? !are_worth_widening(file, op, pixels, count) : !are_large_enough(pixels, width, count)) return none;
   const uint64_t whole = whole_rows_pixels(width);
   const uint64_t unit = pixels / count < WHOLE_ROWS_UNITS * whole ? LW_TILE_PIXELS : whole;

@@ -97,6 +97,14 @@ lw_conv_parts lw_conv_parts_of(const lw_file *file, const lw_op_record *op);
 uint64_t lw_op_data_bytes(const lw_file *file, const lw_op_record *op);
 uint64_t lw_op_macs(const lw_file *file, const lw_op_record *op);
 
+// ---- weights, sixteen at a time (verify_weights.c, plan_pairs.c) ----
+
+typedef int8_t lw_v_weights __attribute__((vector_size(16)));
+typedef uint8_t lw_v_magnitudes __attribute__((vector_size(16)));
+typedef uint16_t lw_v_pairs __attribute__((vector_size(16)));  // of neighbouring weights
+
+static inline lw_v_pairs lw_pair_sums(lw_v_magnitudes m) { return ((lw_v_pairs)m & 0xFF) + ((lw_v_pairs)m >> 8); }
+
 // ---- kernels (kernels.c, cpu.c) ----
 
 typedef struct {

@@ -8,32 +8,25 @@ int lw_wants_pairs(const lw_kernel *kernel) {
   return kernel->family == LW_FAMILY_GEMM && (kernel->tier == LW_TIER_AVX2 || kernel->tier == LW_TIER_RELAXED);
 }
 
-typedef int8_t v_weights __attribute__((vector_size(16)));  // four output channels
-typedef uint8_t v_magnitudes __attribute__((vector_size(16)));
-typedef uint16_t v_sums __attribute__((vector_size(16)));
-
 // Nonzero lanes where two neighbouring bytes sum to more than SAFE_SUM.
-static inline v_sums over_safe(v_magnitudes bytes) {
-  const v_sums pairs = (v_sums)bytes;
-  return (v_sums)((pairs & 0xFF) + (pairs >> 8) > SAFE_SUM);
-}
+static inline lw_v_pairs over_safe(lw_v_magnitudes bytes) { return (lw_v_pairs)(lw_pair_sums(bytes) > SAFE_SUM); }
 
-static inline v_magnitudes positive_part(v_weights w) { return (v_magnitudes)(w & ~(w >> 7)); }
+static inline lw_v_magnitudes positive_part(lw_v_weights w) { return (lw_v_magnitudes)(w & ~(w >> 7)); }
 
 // Weights are -127 .. 127: no magnitude and no sum of two carries.
-static inline v_sums too_large(v_weights w0, v_weights w1) {
+static inline lw_v_pairs too_large(lw_v_weights w0, lw_v_weights w1) {
   return over_safe(positive_part(w0) + positive_part(w1)) | over_safe(positive_part(-w0) + positive_part(-w1));
 }
 
-static inline int is_zero(v_sums x) {
+static inline int is_zero(lw_v_pairs x) {
   uint64_t half[2];
   __builtin_memcpy(half, &x, sizeof half);
   return (half[0] | half[1]) == 0;
 }
 
 // Two neighbouring blocks of `bytes` each, a constant up to 16.
-static inline v_sums blocks_too_large(const int8_t *first, const int8_t *second, size_t bytes) {
-  v_weights w0 = {0}, w1 = {0};
+static inline lw_v_pairs blocks_too_large(const int8_t *first, const int8_t *second, size_t bytes) {
+  lw_v_weights w0 = {0}, w1 = {0};
   __builtin_memcpy(&w0, first, bytes);
   __builtin_memcpy(&w1, second, bytes);
   return too_large(w0, w1);

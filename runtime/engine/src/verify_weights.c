@@ -3,12 +3,9 @@
 #include "checked.h"
 #include "lw_internal.h"
 
-#define LANES 16u  // of a vector; each always belongs to one output channel
+#define LANES sizeof(lw_v_weights)  // each always belongs to one output channel
 #define CHANNELS (LANES / LW_QUAD)
 
-typedef int8_t v_weights __attribute__((vector_size(LANES)));
-typedef uint8_t v_magnitudes __attribute__((vector_size(LANES)));
-typedef uint16_t v_pairs __attribute__((vector_size(LANES)));  // of lanes
 typedef uint32_t v_quads __attribute__((vector_size(LANES)));
 
 // |bias| + 127 * sum|w| < 2^31, and the requantized product below 2^31, rounded as the kernels round it.
@@ -19,34 +16,33 @@ static lw_status check_accumulator(uint64_t op, int64_t bias, uint32_t sum, floa
   return fits ? LW_OK : lw_fail(error, LW_E_MULTIPLIER, "op", op, bound, INT32_MAX);
 }
 
-static inline v_magnitudes load_magnitudes(const int8_t *weights, size_t bytes) {
-  v_weights w = {0};
+static inline lw_v_magnitudes load_magnitudes(const int8_t *weights, size_t bytes) {
+  lw_v_weights w = {0};
   __builtin_memcpy(&w, weights, bytes);
-  const v_magnitudes sign = (v_magnitudes)(w >> 7);
-  return ((v_magnitudes)w ^ sign) - sign;  // unsigned: -128 has a magnitude, too
+  const lw_v_magnitudes sign = (lw_v_magnitudes)(w >> 7);
+  return ((lw_v_magnitudes)w ^ sign) - sign;  // unsigned: -128 has a magnitude, too
 }
 
-static inline v_pairs pair_sums(v_magnitudes m) { return ((v_pairs)m & 0xFF) + ((v_pairs)m >> 8); }
-static inline v_quads quad_sums(v_pairs m) { return ((v_quads)m & 0xFFFF) + ((v_quads)m >> 16); }
+static inline v_quads quad_sums(lw_v_pairs m) { return ((v_quads)m & 0xFFFF) + ((v_quads)m >> 16); }
 
 // Sums of |w| over the first LANES of every `step` bytes, byte i in sum i / 4. Returns 1 if some weight is -128.
 static int sum_magnitudes(const int8_t *weights, size_t bytes, size_t step, uint32_t sums[CHANNELS]) {
-  v_magnitudes most = {0};
+  lw_v_magnitudes most = {0};
   v_quads total = {0};
   size_t i = 0;
   while (i + LANES <= bytes) {
-    v_pairs part = {0};
+    lw_v_pairs part = {0};
     for (uint32_t n = 0; n < 255 && i + LANES <= bytes; n++, i += step) {  // 2 * 128 * 255 < 2^16
-      const v_magnitudes m = load_magnitudes(weights + i, LANES);
+      const lw_v_magnitudes m = load_magnitudes(weights + i, LANES);
       most |= m;
-      part += pair_sums(m);
+      part += lw_pair_sums(m);
     }
     total += quad_sums(part);
   }
   if (i < bytes) {  // a row of low blocks may end within a vector
-    const v_magnitudes m = load_magnitudes(weights + i, bytes - i);
+    const lw_v_magnitudes m = load_magnitudes(weights + i, bytes - i);
     most |= m;
-    total += quad_sums(pair_sums(m));
+    total += quad_sums(lw_pair_sums(m));
   }
   __builtin_memcpy(sums, &total, sizeof total);
   uint64_t words[2];

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import statistics
 import subprocess
@@ -113,7 +114,7 @@ def measure(groups: list[list[Entry]], args: argparse.Namespace) -> dict[str, An
         "models": str(args.output.parent.resolve() / "models"),
         "warmMs": 1200,
         "browsers": BROWSERS,
-        "rounds": args.rounds // BROWSERS,
+        "rounds": math.ceil(args.rounds / BROWSERS),
         "sliceMs": args.seconds * 1e3 / args.rounds,
         "starts": args.starts,
         "groups": [[entry.target(i) for i, entry in enumerate(group)] for group in groups],

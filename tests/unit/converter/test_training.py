@@ -210,10 +210,8 @@ def test_quantized_epochs_that_lose_are_undone():
     assert result.history["quantized"][-1]["metric"] < 0.7
     assert result.metric["quantized"] > 0.85
     inputs, target = Stripes(128, 3).batch(range(128), torch.Generator())
-    with torch.no_grad():
-        assert (
-            metric(result.network(inputs), target).mean() > 0.85
-        )  # the network is that one, not only the figure
+    with torch.no_grad():  # the network is that one, not only the figure
+        assert metric(result.network(inputs), target).mean() > 0.85
 
 
 def test_mixed_precision_learns_too():
