@@ -143,7 +143,8 @@ def rows(entry: Entry, result: dict[str, Any], versions: dict[str, str]) -> list
     }
     values = {
         "latency_ms": result["times"],
-        "first_ms": result["starts"],
+        "first_ms": [start["first"] for start in result["starts"]],
+        "load_ms": [start["load"] for start in result["starts"]],
         "peak_bytes": result["peaks"],
         "bytes": [entry.path.stat().st_size],
         "runtime_bytes": [result["runtimeBytes"]],
@@ -162,13 +163,18 @@ def summary(numbers: list[float]) -> dict[str, float]:
 def print_table(group: list[Entry], results: list[dict[str, Any]]) -> None:
     """One line per file: medians, and how many times faster than LiteRT.js."""
     medians = [statistics.median(r["times"]) for r in results]
-    base = next(m for e, m in zip(group, medians, strict=True) if e.runtime == "litert-js")
+    loads = [statistics.median(start["load"] for start in r["starts"]) for r in results]
+    base, base_load = next(
+        both for e, *both in zip(group, medians, loads, strict=True) if e.runtime == "litert-js"
+    )
     print(f"\n{group[0].network}, {group[0].threads} thread(s); ratios to LiteRT.js int8")
-    for entry, result, median in zip(group, results, medians, strict=True):
-        start, peak = statistics.median(result["starts"]), statistics.median(result["peaks"])
+    for entry, result, median, load in zip(group, results, medians, loads, strict=True):
+        first = statistics.median(start["first"] for start in result["starts"])
+        peak = statistics.median(result["peaks"])
         print(
             f"  {entry.label:34s} median {median:7.2f} ms  min {min(result['times']):7.2f}  x{base / median:.2f}"
-            f"  first result {start:7.1f} ms  memory {peak / 1e6:6.1f} MB  class {result['answer']['index']}"
+            f"  first result {first:7.1f} ms, after the script {load:7.1f} = {load / base_load:.3f}"
+            f"  memory {peak / 1e6:6.1f} MB  class {result['starts'][0]['answer']['index']}"
         )
 
 

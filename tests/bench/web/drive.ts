@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { serve, type Served } from "./server.ts";
-import type { Target } from "./types.ts";
+import { type Fresh, measureStart } from "./starts.ts";
+import type { Start, Target } from "./types.ts";
 
 interface Plan {
   chromium: string;
@@ -30,14 +31,13 @@ interface Result {
   target: Target;
   /** Milliseconds of the warm runs. */
   times: number[];
-  /** Milliseconds from nothing to the first result, one fresh browser each. */
-  starts: number[];
-  /** Bytes that the renderer process grew by, one fresh browser each. */
+  /** One fresh browser each. */
+  starts: Start[];
+  /** Bytes that the renderer processes grew by, one fresh browser each. */
   peaks: number[];
   /** Bytes fetched for a start: the runtime's files, raw and as brotli, and the model's. */
   runtimeBytes: number;
   runtimeBrotliBytes: number;
-  answer: { index: number; value: number; sum: number };
 }
 
 const FLAGS = [
@@ -53,7 +53,6 @@ const FLAGS = [
   "--disable-backgrounding-occluded-windows",
   "--disable-background-timer-throttling",
 ];
-const SETTLE_MS = 500; // until a fresh browser has done with itself
 
 async function main(planFile: string, resultFile: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planFile, "utf8")) as Plan;
@@ -101,39 +100,24 @@ async function openPage(browser: Browser, served: Served): Promise<Page> {
   return page;
 }
 
-type Fresh = Omit<Result, "target" | "times">;
+type Starts = Omit<Result, "target" | "times">;
 
-/** First results in fresh browsers, the targets in turn, so that no code cache and no warm process helps. */
-async function measureStarts(plan: Plan, served: Served, group: Target[]): Promise<Fresh[]> {
-  const all: Fresh[] = group.map(() => ({
-    starts: [],
-    peaks: [],
-    runtimeBytes: 0,
-    runtimeBrotliBytes: 0,
-    answer: { index: 0, value: 0, sum: 0 },
-  }));
+/** The targets in turn, `plan.starts` times. */
+async function measureStarts(plan: Plan, served: Served, group: Target[]): Promise<Starts[]> {
+  const found: Fresh[][] = group.map(() => []);
   for (let round = 0; round < plan.starts; round++) {
-    for (const [i, target] of group.entries()) await measureStart(plan, served, target, all[i]!);
+    for (const [i, target] of group.entries())
+      found[i]!.push(await measureStart(plan.chromium, FLAGS, served, target));
   }
-  return all;
-}
-
-async function measureStart(plan: Plan, served: Served, target: Target, fresh: Fresh): Promise<void> {
-  const browser = await launch(plan);
-  const page = await openPage(browser, served);
-  const renderers = await rendererProcesses(browser);
-  await page.waitForTimeout(SETTLE_MS);
-  const before = memory(renderers, "VmRSS");
-  served.fetched.length = 0;
-  fresh.starts.push(await page.evaluate((t) => window.bench.start(t), target));
-  fresh.peaks.push(memory(renderers, "VmHWM") - before);
-  if (fresh.runtimeBytes === 0) {
-    const files = [...new Set(served.fetched)].filter((file) => dirname(file) !== plan.models);
-    fresh.runtimeBytes = files.reduce((sum, file) => sum + readFileSync(file).length, 0);
-    fresh.runtimeBrotliBytes = files.reduce((sum, file) => sum + brotliBytes(file), 0);
-    fresh.answer = await page.evaluate((t) => window.bench.answer(t), target);
-  }
-  await browser.close();
+  return found.map((fresh) => {
+    const files = [...new Set(fresh[0]!.fetched)].filter((file) => dirname(file) !== plan.models);
+    return {
+      starts: fresh.map(({ start }) => start),
+      peaks: fresh.map(({ peak }) => peak),
+      runtimeBytes: files.reduce((sum, file) => sum + readFileSync(file).length, 0),
+      runtimeBrotliBytes: files.reduce((sum, file) => sum + brotliBytes(file), 0),
+    };
+  });
 }
 
 const compressed = new Map<string, number>();
@@ -147,24 +131,6 @@ function brotliBytes(file: string): number {
     compressed.set(file, bytes);
   }
   return bytes;
-}
-
-/** Process ids of the page and of the spare that Chromium keeps ready; the spare stays as it is. */
-async function rendererProcesses(browser: Browser): Promise<number[]> {
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  return processInfo.filter((process) => process.type === "renderer").map((process) => process.id);
-}
-
-/** Bytes of one line of Linux' account of the processes. */
-function memory(processes: number[], line: "VmHWM" | "VmRSS"): number {
-  const bytes = processes.map((process) => {
-    const text = readFileSync(`/proc/${process}/status`, "utf8");
-    const match = new RegExp(`^${line}:\\s+(\\d+) kB`, "m").exec(text);
-    if (!match) throw new Error(`/proc/${process}/status has no ${line}`);
-    return Number(match[1]) * 1024;
-  });
-  return bytes.reduce((sum, one) => sum + one, 0);
 }
 
 await main(process.argv[2]!, process.argv[3]!);

@@ -1,13 +1,10 @@
 // Runs in the browser. drive.ts calls window.bench.
 
-import { open, type Run } from "./runtimes.js";
+import { inputData, load, type Run } from "./runtimes.js";
 import type { Bench, Target } from "./types.ts";
 
-async function start(target: Target): Promise<number> {
-  const before = performance.now();
-  const run = await open(target);
-  await run();
-  return performance.now() - before;
+async function open(target: Target): Promise<Run> {
+  return (await load(target.runtime))(target, inputData(target));
 }
 
 async function interleave(
@@ -44,20 +41,9 @@ async function slice(run: Run, sliceMs: number): Promise<number[]> {
   return times;
 }
 
-async function answer(target: Target): Promise<{ index: number; value: number; sum: number }> {
-  const values = await (await open(target))();
-  let index = 0;
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) {
-    sum += values[i]!;
-    if (values[i]! > values[index]!) index = i;
-  }
-  return { index, value: values[index]!, sum };
-}
-
 declare global {
   interface Window {
     bench: Bench;
   }
 }
-window.bench = { start, interleave, answer };
+window.bench = { interleave };

@@ -1,9 +1,11 @@
-// A static server on loopback that isolates pages (threads need it) and remembers what was fetched.
+// A static server on loopback that isolates pages (threads need it) and remembers what was fetched. Files stay in its
+// memory, so that only the first start waits for its disk.
 
 import { createServer, type Server } from "node:http";
 import { readFile } from "node:fs/promises";
 import { stripTypeScriptTypes } from "node:module";
 import { extname, join, normalize } from "node:path";
+import { text } from "node:stream/consumers";
 import type { AddressInfo } from "node:net";
 
 const TYPES: Record<string, string> = {
@@ -22,15 +24,25 @@ export interface Served {
   origin: string;
   /** Paths on disk in order of their requests. */
   fetched: string[];
+  /** What a path is answered with instead of a file, given the request's body. */
+  answers: Map<string, (body: string) => Promise<string>>;
   close(): void;
 }
 
 /** Serves every folder under its prefix; the longest prefix wins. */
 export async function serve(folders: Record<string, string>): Promise<Served> {
   const fetched: string[] = [];
+  const answers: Served["answers"] = new Map();
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const server: Server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
+    const own = answers.get(path);
+    if (own) {
+      void text(request)
+        .then(own)
+        .then((body) => response.writeHead(200, ISOLATION).end(body));
+      return;
+    }
     const prefix = prefixes.find((p) => path.startsWith(p));
     const file = prefix && join(folders[prefix]!, path.slice(prefix.length));
     respond(file ?? "")
@@ -44,11 +56,19 @@ export async function serve(folders: Record<string, string>): Promise<Served> {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  return { origin: `http://127.0.0.1:${port}`, fetched, close: () => server.close() };
+  return { origin: `http://127.0.0.1:${port}`, fetched, answers, close: () => server.close() };
+}
+
+const bodies = new Map<string, Promise<Buffer>>();
+
+function respond(file: string): Promise<Buffer> {
+  const known = bodies.get(file) ?? read(file);
+  bodies.set(file, known);
+  return known;
 }
 
 /** A file's bytes; a .js that is not there is made of the .ts beside it. */
-async function respond(file: string): Promise<Buffer> {
+async function read(file: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (error) {

@@ -1,4 +1,4 @@
-// What the driver (drive.ts, Node) and the page (page.ts, browser) say to each other.
+// What the drivers (drive.ts, starts.ts; Node) and the pages (page.ts, start.ts; browser) say to each other.
 
 /** One model file with one runtime. */
 export interface Target {
@@ -14,12 +14,18 @@ export interface Target {
   threads: number;
 }
 
-/** What the page offers to the driver, as window.bench. */
+/** A first result. The picture is there before the clock starts. */
+export interface Start {
+  /** Milliseconds from nothing: the runtime's script, its module, the model, one run. */
+  first: number;
+  /** The same from when the script has run. */
+  load: number;
+  /** The largest output element, so that a runtime that computes nonsense is noticed. */
+  answer: { index: number; value: number };
+}
+
+/** What page.ts offers to the driver, as window.bench. */
 export interface Bench {
-  /** From nothing to the first result: runtime's script, module, model, one run. Milliseconds. */
-  start(target: Target): Promise<number>;
   /** Loads all targets, lets each run for warmMs, then rounds of slices in turning order. Milliseconds [targets][runs]. */
   interleave(targets: Target[], warmMs: number, rounds: number, sliceMs: number): Promise<number[][]>;
-  /** The largest output element and its index, so that a runtime that computes nonsense is noticed. */
-  answer(target: Target): Promise<{ index: number; value: number; sum: number }>;
 }
