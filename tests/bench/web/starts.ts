@@ -77,7 +77,9 @@ function renderers(group: number): number[] {
   const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   return processes.map(Number).filter((process) => {
     const command = procFile(process, "cmdline");
-    const [, , itsGroup] = procFile(process, "stat").replace(/^.*\) /s, "").split(" "); // state, parent, group
+    const [, , itsGroup] = procFile(process, "stat")
+      .replace(/^.*\) /s, "")
+      .split(" "); // state, parent, group
     return Number(itsGroup) === group && command.includes("--type=renderer");
   });
 }
