@@ -48,12 +48,14 @@ static inline int neighbours_are_safe(const int8_t *first, size_t block_bytes) {
 // Greedy from the left, which pairs as many neighbours as can be paired.
 static uint32_t pair_row(const int8_t *weights, uint32_t blocks, size_t block_bytes, uint16_t *order /* [blocks] */) {
   uint32_t pairs = 0, alone = 0, b = 0;
-  while (b + 1 < blocks) {  // no branch on the weights: they are as good as random
-    const uint32_t safe = (uint32_t)neighbours_are_safe(weights + b * block_bytes, block_bytes);
-    order[safe ? pairs : blocks - 1 - alone] = (uint16_t)b;
-    pairs += safe;
-    alone += 1 - safe;
-    b += 1 + safe;
+  while (b + 1 <
+         blocks) {  // a branch: nearly all neighbours of a trained layer are safe, so the next test need not wait
+    if (neighbours_are_safe(weights + b * block_bytes, block_bytes)) {
+      order[pairs++] = (uint16_t)b;
+      b += 2;
+    } else {
+      order[blocks - 1 - alone++] = (uint16_t)b++;
+    }
   }
   if (b < blocks) order[blocks - 1 - alone] = (uint16_t)b;
   return pairs;

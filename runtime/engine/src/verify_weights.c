@@ -26,13 +26,16 @@ static inline lw_v_magnitudes load_magnitudes(const int8_t *weights, size_t byte
 static inline v_quads quad_sums(lw_v_pairs m) { return ((v_quads)m & 0xFFFF) + ((v_quads)m >> 16); }
 
 // Sums of |w| over the first LANES of every `step` bytes, byte i in sum i / 4. Returns 1 if some weight is -128.
-static int sum_magnitudes(const int8_t *weights, size_t bytes, size_t step, uint32_t sums[CHANNELS]) {
+// A function of its own: a browser optimizes whole functions, and would do so with all the checks around this loop.
+static __attribute__((noinline)) int sum_magnitudes(const int8_t *weights, size_t bytes, size_t step,
+                                                    uint32_t sums[CHANNELS]) {
   lw_v_magnitudes most = {0};
   v_quads total = {0};
   size_t i = 0;
   while (i + LANES <= bytes) {
     lw_v_pairs part = {0};
-    for (uint32_t n = 0; n < 255 && i + LANES <= bytes; n++, i += step) {  // 2 * 128 * 255 < 2^16
+    const size_t last = bytes - LANES, full = i + 254 * step;  // 2 * 128 * 255 < 2^16
+    for (const size_t end = full < last ? full : last; i <= end; i += step) {
       const lw_v_magnitudes m = load_magnitudes(weights + i, LANES);
       most |= m;
       part += lw_pair_sums(m);
