@@ -31,9 +31,10 @@ DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which th
 NOT_NEEDED = "the target is met without it"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
 KIB = 1024
-# How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less.
-# Where training follows, layers mend each other, and their own errors say less (docs/sparsity.md).
-REACH, TRAINED_REACH = 0.5, 0.25
+# How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less
+# (docs/sparsity.md). Where a teacher alone mends, layers mend each other, and their own errors say less; where labels teach,
+# they still say which layers have weights to spare.
+REACH, TAUGHT_REACH, TRAINED_REACH = 0.5, 0.25, 0.9
 # Of a layer's outputs, that rows of blocks may add. A last row of blocks that is mostly padding is worth little, and its
 # outputs, two of ten classes in blocks of 8x4, would keep one block or none.
 _MOST_PADDING = 1 / 8
@@ -64,7 +65,7 @@ def device_profile(options: ConvertOptions) -> Profile:
 def plan_budget(
     graph: Graph, options: ConvertOptions, inputs: Mapping[str, Array], seed: int, reach: float = REACH
 ) -> dict[str, LayerBudget]:
-    """A budget for every conv and gemm. inputs: name -> [N, ...] f32; reach: REACH or TRAINED_REACH.
+    """A budget for every conv and gemm. inputs: name -> [N, ...] f32; reach: one of the three.
 
     Raises OptionError for unknown layers and targets out of reach, ProfileError for a bad profile.
     """

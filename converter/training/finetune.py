@@ -25,7 +25,7 @@ from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
-from lacewing.converter.sparsity.budget import TRAINED_REACH, LayerBudget, plan_budget
+from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget, plan_budget
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
@@ -134,7 +134,8 @@ class FineTuning:
 
     def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
         """Block and share of every layer of the canonical ``graph``."""
-        return plan_budget(graph, self._options, self._inputs, self._options.seed, TRAINED_REACH)
+        reach = TAUGHT_REACH if self._recipe.loss is None else TRAINED_REACH
+        return plan_budget(graph, self._options, self._inputs, self._options.seed, reach)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """The masks that training keeps to; a benchmark of other patterns has its own."""

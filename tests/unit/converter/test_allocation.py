@@ -24,6 +24,7 @@ from lacewing.converter.sparsity.budget import (
     DENSE_IS_FASTER,
     NOT_NEEDED,
     REACH,
+    TAUGHT_REACH,
     TRAINED_REACH,
     LayerBudget,
     device_profile,
@@ -151,7 +152,7 @@ def gone(found, graph):
     return sum(found[n].share * size for n, size in sizes.items()) / sum(sizes.values())
 
 
-@pytest.mark.parametrize("reach", [REACH, TRAINED_REACH])
+@pytest.mark.parametrize("reach", [REACH, TAUGHT_REACH, TRAINED_REACH])
 @pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("block", ["auto", "1x4", "4x4", "8x4"])
 def test_sparsity_is_met_near_the_even_share_and_auto_saves_most_of_the_time(sparsity, block, reach):
