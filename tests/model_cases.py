@@ -424,7 +424,7 @@ def _bands(
     block_rows: int = 4,
     density: float = 0.5,
     widening: int = 1,
-    **window: object,
+    **window: tuple[int, int],
 ) -> Case:
     """``widening``: times as many channels behind a 1x1 convolution in front; 1 is none."""
 
@@ -433,7 +433,7 @@ def _bands(
         x = b.image(c, h, w)
         if widening > 1:
             x = b.conv(x, widening * c, block_rows=block_rows, density=density)
-        y = b.depthwise(x, pads=pads, **window)  # type: ignore[arg-type]
+        y = b.depthwise(x, pads=pads, **window)
         b.conv(y, o, block_rows=block_rows, density=density)
         return b.finish()
 

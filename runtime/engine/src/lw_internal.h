@@ -103,9 +103,9 @@ typedef int8_t lw_v_weights __attribute__((vector_size(16)));
 typedef uint8_t lw_v_magnitudes __attribute__((vector_size(16)));
 typedef uint16_t lw_v_pairs __attribute__((vector_size(16)));  // of neighbouring weights
 
+// WebAssembly has one instruction that compilers do not find; browsers run these loops before they optimize them.
 static inline lw_v_pairs lw_pair_sums(lw_v_magnitudes m) {
-#ifdef __wasm_simd128__  // one instruction that compilers do not find; browsers run these loops before they optimize
-                         // them
+#ifdef __wasm_simd128__
   return (lw_v_pairs)__builtin_wasm_extadd_pairwise_i8x16_u_i16x8((lw_v_weights)m);
 #else
   return ((lw_v_pairs)m & 0xFF) + ((lw_v_pairs)m >> 8);

@@ -45,11 +45,11 @@ static inline int neighbours_are_safe(const int8_t *first, size_t block_bytes) {
   }
 }
 
-// Greedy from the left, which pairs as many neighbours as can be paired.
+// Greedy from the left, which pairs as many neighbours as can be paired. Nearly all neighbours of a trained layer are
+// safe: with a branch the next test need not wait for this one.
 static uint32_t pair_row(const int8_t *weights, uint32_t blocks, size_t block_bytes, uint16_t *order /* [blocks] */) {
   uint32_t pairs = 0, alone = 0, b = 0;
-  while (b + 1 <
-         blocks) {  // a branch: nearly all neighbours of a trained layer are safe, so the next test need not wait
+  while (b + 1 < blocks) {
     if (neighbours_are_safe(weights + b * block_bytes, block_bytes)) {
       order[pairs++] = (uint16_t)b;
       b += 2;
