@@ -190,10 +190,12 @@ def _solved(
     reach: float,
 ) -> dict[str, LayerBudget]:
     """The least error within the options' limits. Layers that no block makes faster are dense and not counted."""
-    sparsity = _even_sparsity(nodes, options, prices, taken)
-    if not sparsity:
+    blocks = dict.fromkeys(block for own in scores.values() for block in own)
+    even = {block: _even_sparsity(nodes, block, options, prices, taken) for block in blocks}
+    if not any(even.values()):
         return {n.name: LayerBudget(DENSE, 0.0, NOT_NEEDED) for n in nodes}
-    choices = [_choices(n, scores[n.name], _shares(sparsity, reach), prices) for n in nodes]
+    shares = {block: _shares(sparsity, reach) for block, sparsity in even.items()}
+    choices = [_choices(n, scores[n.name], shares, prices) for n in nodes]
     wanted = options.sparsity * sum(
         n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if own[0].block is not None
     )
@@ -207,14 +209,17 @@ def _solved(
     return {n.name: _budget(choice, prices.profile) for n, choice in zip(nodes, found, strict=True)}
 
 
-def _even_sparsity(nodes: Sequence[Node], options: ConvertOptions, prices: Prices, taken: Price) -> float:
-    """The sparsity asked for or, if limits ask for more, the least that meets them when spread evenly.
+def _even_sparsity(
+    nodes: Sequence[Node], block: obs.Block, options: ConvertOptions, prices: Prices, taken: Price
+) -> float:
+    """The sparsity asked for or, if limits ask for more, the least that meets them when spread evenly in such blocks.
 
     MAX_SPARSITY if none does: other blocks might. 0 if the network meets them as it is.
     """
+    name = f"{block.rows}x{block.columns}"
 
     def meets(sparsity: float) -> bool:
-        even = _even(nodes, options.block, sparsity, prices)
+        even = _even(nodes, name, sparsity, prices)
         limits = _limits(nodes, options, prices, taken, 0.0)
         return even.nanoseconds <= limits.nanoseconds and even.bytes <= limits.bytes
 
@@ -237,14 +242,14 @@ def _even(nodes: Sequence[Node], block_name: str, sparsity: float, prices: Price
 
 
 def _shares(sparsity: float, reach: float) -> Array:
-    """The shares of a layer's blocks that may go. None is far from the whole network's: the error of dropping many is
-    more than the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
+    """The shares of a layer's blocks that may go. None is far from the even one: the error of dropping many is more than
+    the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
     most = reach * min(sparsity, 1 - sparsity)
     around = np.linspace(sparsity - most, sparsity + most, _SHARES + 1)
     return np.minimum(around, MAX_SPARSITY)
 
 
-def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[Choice]:
+def _choices(node: Node, scores: Scores, shares: Mapping[obs.Block, Array], prices: Prices) -> list[Choice]:
     """Every block and share that makes the layer faster; dense if none does.
 
     A layer that could gain is never dense: it would push its part of the loss onto the others (docs/sparsity.md).
@@ -253,7 +258,7 @@ def _choices(node: Node, scores: Scores, shares: Array, prices: Prices) -> list[
     found = []
     for block, rising in scores.items():
         total = np.concatenate([[0.0], np.cumsum(rising)])
-        for drop in sorted({round(float(share) * len(rising)) for share in shares} - {0}):
+        for drop in sorted({round(float(share) * len(rising)) for share in shares[block]} - {0}):
             price = prices.sparse(node.name, block, len(rising) - drop)
             if _pays(price.nanoseconds, dense.nanoseconds):
                 share = drop / len(rising)
