@@ -81,11 +81,12 @@ bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/python tests/bench/x86.py --output build/bench/x86.json
 
+include runtime/extension/wheels.mk tests/bench/arm/arm_bench.mk tests/arm/arm.mk
+
 # Days on two cores, hours on a GPU; may be stopped and started again, or told less: ACCURACY="--parts headline --minutes 60".
-bench-accuracy: $(STAMPS)/test
+bench-accuracy: $(STAMPS)/test $(STAMPS)/apt arm-board $(BENCH_ARM_ENGINE)
 	PYTHONPATH=tests/bench $(BIN)/python -m accuracy --output build/bench/accuracy.json $(ACCURACY)
 
-include runtime/extension/wheels.mk tests/bench/arm/arm_bench.mk tests/arm/arm.mk
 CAPI_TOOLS := $(STAMPS)/test
 include runtime/engine/capi.mk
 WASM_TOOLS := $(STAMPS)/test

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from accuracy.tables import picture as accuracy_picture
+from accuracy.tables import pictures as accuracy_pictures
 from accuracy.tables import tables as accuracy_tables
 from arm.tables import tables as arm_tables
 from web.tables import tables as web_tables
@@ -117,9 +117,8 @@ def main() -> int:
     wanted = {page: filled(page.read_text(), sections) for page, sections in PAGES.items()}
     wanted[PICTURE] = picture(figures("x86"))
     if (FIGURES / "accuracy.json").exists():
-        trained = figures("accuracy")
-        for model in dict.fromkeys(r["model"] for r in trained["rows"] if r["metric"] == "latency_ms"):
-            wanted[ROOT / "docs" / f"accuracy_{model}.svg"] = accuracy_picture(trained, model)
+        drawn = accuracy_pictures(figures("accuracy"))
+        wanted |= {ROOT / "docs" / name: content for name, content in drawn.items()}
     if "--check" in sys.argv:
         stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
         for path in stale:

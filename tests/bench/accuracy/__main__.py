@@ -1,33 +1,26 @@
 """Accuracy over measured latency: ``python -m accuracy --output build/bench/accuracy.json``.
 
 Trains every cell that has no result yet (days on two cores, hours on a GPU), measures the latency of all models of a network
-in one interleaved run, and writes the rows that docs/sparsity.md is generated from. May be broken off and started again.
+in one interleaved run and their instructions on emulated ARM processors, and writes the rows that docs/sparsity.md is
+generated from. May be broken off and started again; rows of cells that have no result here stay as they are in the output.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
 import sys
 import time
-from collections import defaultdict
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import torch
 from x86 import machine
 
-from accuracy.cells import NETWORKS, PARTS, Cell
-from accuracy.train import EPOCHS, FOLDER, QUANTIZED_EPOCHS, result_of, run
-from lacewing.bench.measure import Target, interleave
-from lacewing.bench.peers import LACEWING
+from accuracy.cells import NETWORKS, PARTS
+from accuracy.rows import merged, rows_of
+from accuracy.train import EPOCHS, QUANTIZED_EPOCHS, result_of, run
 from lacewing.converter.output import write_atomically
-
-Row = dict[str, Any]
 
 
 def main() -> int:
@@ -61,7 +54,9 @@ def main() -> int:
         print(f"[{number}/{len(wanted)}] {cell.id}", flush=True)
         result = run(cell, args.device)
         print(f"  top-1 {result['top1']:.2f} % in {result['seconds']} s", flush=True)
-    rows = [row for network in NETWORKS for row in _rows(network, args.seconds)]
+    rows = [row for network in NETWORKS for row in rows_of(network, args.seconds)]
+    older = json.loads(args.output.read_text())["rows"] if args.output.exists() else []
+    rows = sorted(merged(rows, older), key=lambda r: NETWORKS.index(r["model"]))
     document = {
         "machine": f"{machine()}; trained on {', '.join(sorted({r['device'] for r in rows if 'device' in r}))}",
         "date": date.today().isoformat(),
@@ -72,68 +67,6 @@ def main() -> int:
     write_atomically(args.output, (json.dumps(document, indent=1) + "\n").encode())
     print(args.output)
     return 0
-
-
-def _rows(network: str, seconds: float) -> list[Row]:
-    """Accuracy rows of every finished cell of ``network``, over its seeds, and one latency row per kind of cell."""
-    cells = [Cell(**json.loads(p.read_text())["cell"]) for p in sorted(FOLDER.glob(f"{network}-*.json"))]
-    results = [result for cell in cells if (result := result_of(cell)) is not None]
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for result in results:
-        cell = asdict(Cell(**result["cell"]))  # a result may be older than a field
-        groups[json.dumps({k: v for k, v in cell.items() if k != "seed"})].append(result)
-    rows: list[Row] = []
-    timed: list[tuple[Row, Target]] = []
-    for key, members in groups.items():
-        cell = json.loads(key)
-        top1 = [m["top1"] for m in members]
-        common = {
-            "model": network,
-            "runtime": "float" if cell["method"] == "float" else "lacewing",
-            "dtype": "fp32" if cell["method"] == "float" else "int8",
-            "sparsity": cell["sparsity"],
-            "block": cell["method"],
-            "threads": 1,
-            "device": members[0]["device"],
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            **{k: cell[k] for k in ("rearrange", "distill", "engine", "data", "time")},
-        }
-        rows.append(
-            common
-            | {
-                "target": "torch" if cell["method"] == "float" else "x86",
-                "metric": "top1",
-                "median": statistics.median(top1),
-                "min": min(top1),
-                "p90": max(top1),
-                "runs": len(top1),
-                "start": members[0]["start"],
-                "seeds": sorted(m["cell"]["seed"] for m in members),
-                "measured_sparsity": members[0].get("sparsity", 0.0),
-                "equal_images": min(m.get("equal_images", 0) for m in members),
-                "seconds": statistics.median(m["seconds"] for m in members),
-            }
-        )
-        first = min(members, key=lambda m: m["cell"]["seed"])
-        file = FOLDER / f"{Cell(**first['cell']).id}.lace"
-        if file.exists():
-            size = file.stat().st_size
-            rows.append(common | {"metric": "bytes", "median": size, "min": size, "p90": size, "runs": 1})
-            timed.append((common, Target(LACEWING, file, 1)))
-    if timed:
-        interleave([t for _, t in timed], 10, seconds)
-    for common, target in timed:
-        measured = {"median": target.median(), "min": target.least(), "p90": target.percentile(0.9)}
-        rows.append(
-            common
-            | {
-                "target": target.open().target,
-                "metric": "latency_ms",
-                **measured,
-                "runs": len(target.seconds),
-            }
-        )
-    return rows
 
 
 if __name__ == "__main__":

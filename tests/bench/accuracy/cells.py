@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 NETWORKS = ("resnet20_cifar10", "resnet56_cifar10", "mobilenet_v1_0.5_cifar10")
 SPARSITIES = (0.3, 0.5, 0.75, 0.9)
@@ -44,6 +45,22 @@ class Cell:
         return "-".join(parts)
 
 
+# What rows of figures call a cell's fields; the seeds of a cell share a row.
+_NAMES = {f.name: {"network": "model", "method": "block"}.get(f.name, f.name) for f in fields(Cell)}
+del _NAMES["seed"]
+
+
+def described(cell: Cell) -> dict[str, Any]:
+    """The part of a row of figures that says which cell it is of."""
+    values = asdict(cell)
+    return {name: values[key] for key, name in _NAMES.items()}
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What the rows of one cell, over all seeds and metrics, have in common."""
+    return tuple(row[name] for name in _NAMES.values())
+
+
 def headline(seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
     """The converter's own choice against the float network trained equally long."""
     kinds = [("float", 0.0), ("dense", 0.0), *(("auto", s) for s in SPARSITIES)]
@@ -56,7 +73,7 @@ def comparison() -> list[Cell]:
     for network in NETWORKS:
         for sparsity in SPARSITIES:
             found += [Cell(network, method, sparsity) for method in (*BLOCKS, "single")]
-        found += [Cell(network, method, time=EQUAL_TIME) for method in ("auto", *BLOCKS)]
+        found += [Cell(network, method, time=EQUAL_TIME) for method in ("auto", *BLOCKS, "channels")]
         found.append(Cell(network, "2:4", 0.5))
         found += [Cell(network, "channels", 1 - share) for share in CHANNEL_SHARES]
     return found

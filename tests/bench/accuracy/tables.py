@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
+
+from accuracy.cells import identity
 
 Row = dict[str, Any]
 NAMES = {"float": "float", "dense": "dense int8", "auto": "converter's mix", "single": "single weights"}
@@ -14,11 +17,31 @@ COLOURS = {
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 760, 420, 60, 50, 150, 40
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a picture draws accuracy over."""
+
+    name: str  # of the picture's file
+    metric: str
+    target: str
+    unit: float
+    title: str
+
+
+MILLISECONDS = Cost("x86", "latency_ms", "x86", 1.0, "median latency on x86, ms")
+MILLIONS = {
+    tier: Cost(tier, "instructions", f"arm-{tier}", 1e6, f"executed instructions on ARM {tier}, millions")
+    for tier in ("armv8.0", "dotprod")
+}
+PICTURES = (MILLISECONDS, MILLIONS["dotprod"])
+
+
 def tables(document: dict[str, Any]) -> str:
     """Per network: the headline over its seeds, the comparison, the ablations; then little data."""
     rows: list[Row] = document["rows"]
     measured = (
-        "Top-1 on 5,000 test images, engine (float: torch); latency of one interleaved run, one thread."
+        "Top-1 on 5,000 test images, engine (float: torch); latency on x86, one thread, of one interleaved run for all "
+        "rows of a network that were measured together; executed instructions of one inference on emulated ARM processors, in millions."
     )
     parts = [f"{document['machine']}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
@@ -37,17 +60,18 @@ def _network(rows: list[Row]) -> list[str]:
     floats = [r for r in top1 if r["block"] == "float"]
     base = floats[0]["median"] if floats else None
     lines = [
-        "| | asked | of all conv weights | top-1 | spread | seeds | against float | median ms | bytes | equal to torch |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| | asked | of all conv weights | top-1 | spread | seeds | against float | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(top1, key=_order):
-        time, size = (_other(rows, r, metric) for metric in ("latency_ms", "bytes"))
+        time, size = _cost(rows, r, MILLISECONDS), _other(rows, r, "bytes", "")
+        counts = " | ".join(_figure(_cost(rows, r, cost), 2) for cost in MILLIONS.values())
         lost = f"{r['median'] - base:+.2f}" if base is not None and r["block"] != "float" else ""
         spread = f"{r['min']:.2f} to {r['p90']:.2f}" if r["runs"] > 1 else ""
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
             f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
-            f"| {r['runs']} | {lost} | {f'{time:.3f}' if time else ''} | {f'{size:,}' if size else ''} | {equal} |"
+            f"| {r['runs']} | {lost} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
         )
     return lines
 
@@ -90,16 +114,41 @@ def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str]:
     return (not plain, equally_fast, not ours, row["block"] != "float", row["sparsity"], row["block"])
 
 
-def _other(rows: list[Row], row: Row, metric: str) -> Any:
-    keys = ("block", "sparsity", "rearrange", "distill", "engine", "data", "time")
-    found = [r for r in rows if r["metric"] == metric and all(r[k] == row[k] for k in keys)]
-    return found[0]["median"] if found else None
+def _other(rows: list[Row], row: Row, metric: str, target: str) -> float | None:
+    """Another metric of the row's cell."""
+    for r in rows:
+        if (r["metric"], identity(r)) == (metric, identity(row)) and r["target"].startswith(target):
+            found: float = r["median"]
+            return found
+    return None
 
 
-def picture(document: dict[str, Any], model: str) -> str:
-    """Accuracy over measured latency: a line per pattern, up and left is better."""
+def _cost(rows: list[Row], row: Row, cost: Cost) -> float | None:
+    found = _other(rows, row, cost.metric, cost.target)
+    return None if found is None else found / cost.unit
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def pictures(document: dict[str, Any]) -> dict[str, str]:
+    """{file name: picture} of every network and cost that was measured."""
+    measured = dict.fromkeys(
+        (r["model"], r["metric"], r["target"].partition("-")[0]) for r in document["rows"]
+    )
+    return {
+        f"accuracy_{model}_{cost.name}.svg": picture(document, model, cost)
+        for model in dict.fromkeys(r["model"] for r in document["rows"])
+        for cost in PICTURES
+        if (model, cost.metric, cost.target.partition("-")[0]) in measured
+    }
+
+
+def picture(document: dict[str, Any], model: str, cost: Cost) -> str:
+    """Accuracy over ``cost``: a line per pattern, up and left is better."""
     rows = [r for r in document["rows"] if r["model"] == model and r["data"] == "full"]
-    points, rings = _points(rows, timed=False), _points(rows, timed=True)
+    points, rings = _points(rows, cost, timed=False), _points(rows, cost, timed=True)
     floats = [r["median"] for r in rows if r["metric"] == "top1" and r["block"] == "float"]
     both = [point for line in (*points.values(), *rings.values()) for point in line]
     xs, ys = [x for x, _ in both], [y for _, y in both] + floats
@@ -112,7 +161,7 @@ def picture(document: dict[str, Any], model: str) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        f'<text x="{LEFT}" y="22" font-size="15">{escape(model)}: top-1 % over median latency, ms</text>',
+        f'<text x="{LEFT}" y="22" font-size="15">{escape(model)}: top-1 % over {escape(cost.title)}</text>',
         *_axes(at, x_most, y_least, y_most),
     ]
     for value in floats:
@@ -130,8 +179,8 @@ def picture(document: dict[str, Any], model: str) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
-def _points(rows: list[Row], timed: bool) -> dict[str, list[tuple[float, float]]]:
-    """Per pattern (milliseconds, top-1); ``timed``: of the rows that were asked for a time, not for a sparsity."""
+def _points(rows: list[Row], cost: Cost, timed: bool) -> dict[str, list[tuple[float, float]]]:
+    """Per pattern (cost, top-1); ``timed``: of the rows that were asked for a time, not for a sparsity."""
     plain = [
         r for r in rows
         if r["metric"] == "top1" and r["rearrange"] and r["distill"] and r["engine"] == "lacewing"
@@ -139,7 +188,7 @@ def _points(rows: list[Row], timed: bool) -> dict[str, list[tuple[float, float]]
     ]  # fmt: skip
     points: dict[str, list[tuple[float, float]]] = {}
     for name in COLOURS:
-        found = [(_other(rows, r, "latency_ms"), r["median"]) for r in plain if r["block"] == name]
+        found = [(_cost(rows, r, cost), r["median"]) for r in plain if r["block"] == name]
         line = sorted((x, y) for x, y in found if x is not None)
         if line:
             points[name] = line

@@ -54,6 +54,7 @@ QUANTIZED_EPOCHS = 1
 BATCH = 128
 BASE_RATE, RATE = 1e-3, 4e-3
 CALIBRATION = 256  # images
+NARROWER = 32  # steps in which channels go until a time is met
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
 LITTLE, LITTLE_EPOCHS, LITTLE_RATE = (
     500,
@@ -146,9 +147,9 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     """How the cell is trained."""
     common = {"metric": right, "batch_size": BATCH, "learning_rate": RATE, "precision": "bfloat16"}
     common |= {"rearrange": cell.rearrange, "engine": cell.engine, "schedule": "one-shot"}
+    common |= {"watch": False}  # to measure after every epoch takes a seventh of the time
     if cell.data != "full":
-        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "watch": False}
-        few |= {"reconstruct": LITTLE_EPOCHS // 5}
+        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "reconstruct": LITTLE_EPOCHS // 5}
         return Recipe(
             Unlabelled500(train_set()),
             validation,
@@ -170,10 +171,23 @@ def source_of(cell: Cell, device: str) -> Graph:
     if cell.data != "full":
         return load_training_graph(pretrained_resnet(20), SHAPE)
     module = base_module(cell.network, device)
-    if cell.method == "channels":
-        images = train_set().batch(range(CALIBRATION))[0][INPUT]
-        module = narrow(module, 1 - cell.sparsity, images)
-    return load_training_graph(module, SHAPE)
+    if cell.method != "channels":
+        return load_training_graph(module, SHAPE)
+    images = train_set().batch(range(CALIBRATION))[0][INPUT]
+    if not cell.time:
+        return load_training_graph(narrow(module, 1 - cell.sparsity, images), SHAPE)
+    return as_fast(module, cell.time, images)
+
+
+def as_fast(module: nn.Module, part: float, images: Tensor) -> Graph:
+    """As many channels of ``module`` as take no more than ``part`` of its predicted time."""
+    options = ConvertOptions([])
+    allowed = part * predicted_milliseconds(load_training_graph(module, SHAPE), options)
+    for step in range(1, NARROWER):
+        graph = load_training_graph(narrow(module, 1 - step / NARROWER, images), SHAPE)
+        if predicted_milliseconds(graph, options) <= allowed:
+            return graph
+    raise ValueError(f"no share of the channels takes {part:.0%} of the time")
 
 
 def options_of(cell: Cell, graph: Graph) -> ConvertOptions:
@@ -188,13 +202,13 @@ def options_of(cell: Cell, graph: Graph) -> ConvertOptions:
     options = ConvertOptions(
         samples, calibration_count=CALIBRATION, sparsity=sparsity, block=block, seed=cell.seed
     )
-    if not cell.time:
+    if not cell.time or cell.method == "channels":
         return options
-    return replace(options, latency=cell.time * _dense_milliseconds(graph, options))
+    return replace(options, latency=cell.time * predicted_milliseconds(graph, options))
 
 
-def _dense_milliseconds(graph: Graph, options: ConvertOptions) -> float:
-    """What the network is predicted to take if nothing goes."""
+def predicted_milliseconds(graph: Graph, options: ConvertOptions) -> float:
+    """What the network is predicted to take as it is."""
     folded = run_passes(copy.deepcopy(graph))
     prices = Prices(folded, device_profile(options))
     layers = [n.name for n in folded.nodes if n.op in ("conv", "gemm")]

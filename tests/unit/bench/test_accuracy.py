@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from accuracy.base import mobilenet
-from accuracy.cells import PARTS
+from accuracy.cells import PARTS, Cell, described
 from accuracy.channels import narrow
 from accuracy.cifar import CifarTest, CifarTrain, normalized
 from accuracy.measure import export_onnx, of_module, top1
 from accuracy.networks import MobileNetV1, ResNet, pretrained_resnet, resnet_widths
 from accuracy.patterns import SingleWeights, TwoOfFour
-from accuracy.train import SHAPE, workers
+from accuracy.rows import merged
+from accuracy.train import SHAPE, as_fast, predicted_milliseconds, workers
 from torch import nn
 
 from lacewing.converter.calibration import open_dataset
@@ -219,3 +220,34 @@ def test_the_checkpoint_scores_as_published(data):
 def test_no_two_trainings_share_a_file():
     cells = {cell for part in PARTS.values() for cell in part()}
     assert len({cell.id for cell in cells}) == len(cells)
+
+
+def row(metric, median, by_seed=None, **cell):
+    seeds = {} if by_seed is None else {"by_seed": by_seed}
+    return described(Cell("n", "auto", **cell)) | {"metric": metric, "median": median} | seeds
+
+
+def test_older_rows_stay_until_their_training_is_there_again():
+    older = [
+        row("top1", 80.0, {"0": 80.0}, sparsity=0.5),
+        row("latency_ms", 2.0, sparsity=0.5),
+        row("top1", 70.0, {"0": 70.0}, sparsity=0.75),
+        row("latency_ms", 1.0, sparsity=0.75),
+    ]
+    new = [row("top1", 81.0, {"0": 81.0}, sparsity=0.5), row("latency_ms", 1.9, sparsity=0.5)]
+    found = {(r["sparsity"], r["metric"]): r["median"] for r in merged(new, older)}
+    assert found == {(0.5, "top1"): 81, (0.5, "latency_ms"): 1.9, (0.75, "top1"): 70, (0.75, "latency_ms"): 1}
+
+
+def test_seeds_of_an_older_row_join_the_new_one():
+    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0})]
+    (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
+    assert found["by_seed"] == {"0": 80.0, "1": 84.0, "2": 82.0}
+    assert (found["median"], found["min"], found["p90"], found["runs"]) == (82.0, 80.0, 84.0, 3)
+
+
+def test_channels_go_until_the_time_is_met():
+    graph = load_training_graph(MobileNetV1().eval(), SHAPE)
+    dense = predicted_milliseconds(graph, ConvertOptions([]))
+    narrowed = as_fast(lively(MobileNetV1()), 0.6, normalized(pictures(32)))
+    assert 0.5 * dense < predicted_milliseconds(narrowed, ConvertOptions([])) <= 0.6 * dense
