@@ -133,15 +133,17 @@ def _figure(value: float | None, digits: int) -> str:
 
 
 def pictures(document: dict[str, Any]) -> dict[str, str]:
-    """{file name: picture} of every network and cost that was measured."""
-    measured = dict.fromkeys(
-        (r["model"], r["metric"], r["target"].partition("-")[0]) for r in document["rows"]
-    )
+    """{file name: picture} of every network and cost; where fewer than two files were measured there is nothing to see."""
+    rows: list[Row] = document["rows"]
     return {
         f"accuracy_{model}_{cost.name}.svg": picture(document, model, cost)
-        for model in dict.fromkeys(r["model"] for r in document["rows"])
+        for model in dict.fromkeys(r["model"] for r in rows)
         for cost in PICTURES
-        if (model, cost.metric, cost.target.partition("-")[0]) in measured
+        if sum(
+            (r["model"], r["metric"]) == (model, cost.metric) and r["target"].startswith(cost.target)
+            for r in rows
+        )
+        > 1
     }
 
 
