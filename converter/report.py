@@ -118,7 +118,7 @@ def _layer(made: Made, node: Node, op: Op, microseconds: float) -> LayerReport:
         op.kind if node.op == "conv" else "gemm",
         list(node.weights["weight"].shape),
         list(graph.shapes[node.output]),
-        f"{budget.block.rows}x{budget.block.columns}" if kept < 1 else "dense",
+        str(budget.block) if kept < 1 else "dense",
         round(1 - kept, 4),
         sum(int(a.nbytes) for a in op.data.values()),
         macs,

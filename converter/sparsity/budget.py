@@ -216,10 +216,9 @@ def _even_sparsity(
 
     MAX_SPARSITY if none does: other blocks might. 0 if the network meets them as it is.
     """
-    name = f"{block.rows}x{block.columns}"
 
     def meets(sparsity: float) -> bool:
-        even = _even(nodes, name, sparsity, prices)
+        even = _even(nodes, str(block), sparsity, prices)
         limits = _limits(nodes, options, prices, taken, 0.0)
         return even.nanoseconds <= limits.nanoseconds and even.bytes <= limits.bytes
 

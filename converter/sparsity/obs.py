@@ -30,6 +30,10 @@ class Block:
     rows: int
     columns: int
 
+    def __str__(self) -> str:
+        """As options, profiles and reports name it: 4x4."""
+        return f"{self.rows}x{self.columns}"
+
 
 def inverse_moment(hessian: Array) -> Array:
     """[K,K] f64: the inverse of the damped moment matrix. Inputs that are always zero get an arbitrary one."""

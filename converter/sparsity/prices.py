@@ -53,7 +53,7 @@ class Prices:
     def sparse(self, name: str, block: Block, kept: int) -> Price:
         """The layer with ``kept`` of its blocks."""
         conv = self._sizes[name]
-        time = self.profile.conv(conv, f"{block.rows}x{block.columns}", kept)
+        time = self.profile.conv(conv, str(block), kept)
         rows = ceil_div(conv.outputs, block.rows)
         channels = align(4 * rows * block.rows)  # bytes of bias or scale
         mask = align(rows * ceil_div(conv.depth, 8))
@@ -66,7 +66,7 @@ class Prices:
 
     def blocks(self, name: str, block: Block) -> int:
         """How many blocks the layer has; its rows must divide into such blocks."""
-        return self._sizes[name].blocks(f"{block.rows}x{block.columns}")
+        return self._sizes[name].blocks(str(block))
 
 
 def _dense(graph: Graph) -> Model:

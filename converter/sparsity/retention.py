@@ -25,7 +25,7 @@ class BlockSaliency:
         columns = to_columns(saliency)  # [O][K]
         if columns.shape[1] % block.columns:
             raise OptionError(
-                f"{name}: its {columns.shape[1]} columns are no whole number of {block.rows}x{block.columns} blocks; "
+                f"{name}: its {columns.shape[1]} columns are no whole number of {block} blocks; "
                 "take a narrower block"
             )
         if not (np.isfinite(columns).all() and (columns >= 0).all()):

@@ -288,10 +288,7 @@ def _with_engine(tuned: FineTuned, path: Path, test: CifarTest) -> dict[str, Any
     with Session(content) as session:
         accuracy = top1(of_session(session), test)
         equal = _equal(session, tuned.network, test)
-    layers = {
-        name: {"block": f"{b.block.rows}x{b.block.columns}", "share": round(b.share, 4)}
-        for name, b in tuned.budgets.items()
-    }
+    layers = {name: {"block": str(b.block), "share": round(b.share, 4)} for name, b in tuned.budgets.items()}
     return {
         "top1": accuracy,
         "bytes": len(content),
