@@ -192,13 +192,18 @@ def _report_text(report: ConversionReport) -> str:
     ]
     header = ["layer", "kind", "output", "block", "sparsity", "bytes", "us", "SQNR dB", "dense because"]
     lines = [table(header, rows, left=2), ""]
-    lines += _training_lines(report) + [f"warning: {w}" for w in report.warnings]
+    lines += _narrowed_lines(report) + _training_lines(report) + [f"warning: {w}" for w in report.warnings]
     lines.append(f"{report.predicted_ms:.3f} ms predicted, {report.profile}, one thread")
     lines.append(
         f"{report.output}: {size(report.output_bytes)} (from {size(report.source_bytes)}), "
         f"sparsity {report.sparsity:.1%}, {report.seconds:.1f} s"
     )
     return "\n".join(lines)
+
+
+def _narrowed_lines(report: ConversionReport) -> list[str]:
+    widths = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in report.narrowed.items())
+    return [f"whole channels went: {widths}"] if widths else []
 
 
 def _training_lines(report: ConversionReport) -> list[str]:
@@ -224,6 +229,11 @@ def _training_lines(report: ConversionReport) -> list[str]:
 
 def _comparison_text(result: Comparison, noise: bool) -> str:
     lines = [table(["value", "SQNR dB"], [[v, _db(d)] for v, d in result.layers.items()]), ""]
+    if result.moved:
+        lines.append(
+            f"not compared, because their channels were moved or taken out: {', '.join(result.moved)}; "
+            "the report of convert has their figures"
+        )
     if noise:
         lines.append("warning: compared on noise; give --data for figures that mean something")
     lines += [

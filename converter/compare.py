@@ -17,7 +17,9 @@ from lacewing.converter.errors import OptionError
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph
 from lacewing.converter.lowering.builder import printable
+from lacewing.converter.made import REARRANGED
 from lacewing.converter.progress import Progress, silent
+from lacewing.converter.sparsity.permutation_sets import permutation_sets
 
 Array = npt.NDArray[Any]
 
@@ -33,12 +35,16 @@ class Accuracy:
 
 @dataclass
 class Comparison:
-    """SQNR in dB, None where the two are equal; ``layers`` in execution order."""
+    """SQNR in dB, None where the two are equal; ``layers`` in execution order.
+
+    moved: values whose channels stand elsewhere in the file or are not all there; they cannot be compared.
+    """
 
     samples: int
     outputs: dict[str, float | None]
     layers: dict[str, float | None]
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -78,12 +84,13 @@ def compare(
     with lacewing.Session(lace) as session:
         _check_edges(session, graph)
         repeats = session.metadata.get("repeated_channels", {})
+        moved = _movable(graph) if session.metadata.get(REARRANGED) else []
         for i, sample in enumerate(dataset):
             reference = _as_stored(executor.run(sample), repeats, names)
             results = session.layer_results({printable(k): v for k, v in sample.items()})
             got = {names[r.tensor.name]: _real(r) for r in results if r.tensor.name in names}
             for value, array in got.items():
-                if array.size == reference[value].size:
+                if value not in moved and array.size == reference[value].size:
                     totals.setdefault(value, _Power()).add(reference[value], array)
             for value, pairs in tops.items():
                 pairs.append((int(reference[value].argmax()), int(got[value].argmax())))
@@ -93,7 +100,14 @@ def compare(
         {v: totals[v].sqnr for v in graph.outputs},
         {v: power.sqnr for v, power in totals.items()},
         {v: _accuracy(pairs, labels) for v, pairs in tops.items()},
+        [v for v in moved if v in got],
     )
+
+
+def _movable(graph: Graph) -> list[str]:
+    """The values whose channels a conversion may have moved, in execution order."""
+    places = {value for moving in permutation_sets(graph) for value in moving.places}
+    return [n.output for n in graph.nodes if n.output in places]
 
 
 def _check_edges(session: lacewing.Session, graph: Graph) -> None:

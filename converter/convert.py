@@ -17,7 +17,7 @@ from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.builder import printable
 from lacewing.converter.lowering.lower import lower
-from lacewing.converter.made import Made
+from lacewing.converter.made import REARRANGED, Made
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import check_writable, write_atomically
 from lacewing.converter.passes import run_passes
@@ -33,7 +33,8 @@ from lacewing.converter.quantization.split import split_channels
 from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.search import engine_metric, sparsest
 from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
-from lacewing.converter.sparsity.budget import device_profile, plan_budget
+from lacewing.converter.sparsity.budget import REACH, device_profile
+from lacewing.converter.sparsity.channel_pruning import plan_pruning
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.training.pipeline import fine_tune, prepared
@@ -139,10 +140,12 @@ def quantize_graph(
     statistics = collect_statistics(graph, dataset, options.seed, progress)
     if options.equalize and equalize(graph, statistics):
         statistics = collect_statistics(graph, dataset, options.seed, progress)
-    budgets = plan_budget(graph, options, inputs, options.seed)
+    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH)
+    narrowed, graph, budgets = pruning.narrowed(graph), pruning.graph, pruning.budgets
     moved = rearrange_for(graph, budgets, inputs, options.seed) if options.rearrange else None
     if moved is not None:
         graph = moved.apply(graph)
+    if moved is not None or narrowed:
         statistics = collect_statistics(graph, dataset, options.seed, progress)
     plan = assign(graph, statistics, options.ranges)
     split_channels(graph, plan, inputs)
@@ -154,7 +157,10 @@ def quantize_graph(
         prune_layer(node, layer, budgets[node.name], current, reference, generator)
 
     sqnr = walk(graph, plan, inputs, change, progress)
-    return Made(graph, lower(graph, plan), plan, budgets, sqnr, dataset, moved, sparsity=options.sparsity)
+    model = lower(graph, plan)
+    return Made(
+        graph, model, plan, budgets, sqnr, dataset, moved, sparsity=options.sparsity, narrowed=narrowed
+    )
 
 
 def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
@@ -175,6 +181,8 @@ def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
         metadata["profile"] = device_profile(options).name
     if made.tuning is not None and made.tuning.discarded is None:
         metadata["fine_tuning"] = {"epochs": made.tuning.epochs, "samples": made.tuning.samples}
+    if made.moved:
+        metadata[REARRANGED] = True
     if plan.repeats:
         metadata["repeated_channels"] = {printable(v): pairs for v, pairs in plan.repeats.items()}
     if dataset.preprocessing is not None:

@@ -20,6 +20,10 @@ class OptionError(ConversionError):
     exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
 
+class OutOfReach(OptionError):
+    """A sparsity, time or size that no choice of blocks meets."""
+
+
 class ModelFileError(ConversionError):
     """The source model cannot be read: not a file, damaged, out of its folder, of an unknown version."""
 

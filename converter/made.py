@@ -11,6 +11,8 @@ from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.rearrange import Rearrangement
 from lacewing.format.model import Model
 
+REARRANGED = "rearranged"  # in a file's metadata: channels stand elsewhere than in the source network
+
 
 @dataclass
 class Tuning:
@@ -56,6 +58,14 @@ class Made:
     sparsity: float = 0.0  # asked for, or found by ``--max-drop``
     attempts: list[Attempt] = field(default_factory=list)
     judged_by: int = 0  # held-out samples behind the drops
+    narrowed: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # layer -> its outputs, before and after
+
+    @property
+    def moved(self) -> bool:
+        """Whether channels stand elsewhere than in the source network."""
+        return bool(self.narrowed) or (self.rearrangement is not None and bool(self.rearrangement.orders))
 
     @property
     def retained(self) -> dict[str, tuple[float, float]]:

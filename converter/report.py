@@ -62,6 +62,8 @@ class ConversionReport:
     output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
     # Layer -> share of its saliency that its blocks keep: without rearrangement, with it.
     rearranged: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # Layer -> its output channels before and after whole channels went.
+    narrowed: dict[str, tuple[int, int]] = field(default_factory=dict)
     tuning: Tuning | None = None
     attempts: list[Attempt] = field(default_factory=list)  # of --max-drop
     judged_by: int = 0  # held-out samples behind their drops
@@ -95,6 +97,7 @@ def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
         round(sum(times.values()) / 1e3, 4),
         output_sqnr_db={v: _finite(made.sqnr[v]) for v in graph.outputs},
         rearranged=made.retained,
+        narrowed=made.narrowed,
         tuning=made.tuning,
         attempts=made.attempts,
         judged_by=made.judged_by,

@@ -40,6 +40,10 @@ it, {{ "%.2f" | format(r.tuning.discarded) }} with it.</p>{% endif %}
 <td>{{ "%.4f" | format(e.loss) }}</td><td>{{ "%.2f" | format(e.sparsity) }}</td>
 <td>{{ "%.4f" | format(e.metric) if "metric" in e }}</td></tr>
 {% endfor %}{% endfor %}</table>{% endif %}
+{% if r.narrowed %}<h2>Channels</h2>
+<table><tr><th>layer</th><th>before</th><th>after</th></tr>
+{% for name, (before, after) in r.narrowed.items() %}<tr><td>{{ name }}</td><td>{{ before }}</td><td>{{ after }}</td></tr>
+{% endfor %}</table>{% endif %}
 {% if r.rearranged %}<h2>Rearrangement: saliency that the blocks keep</h2>
 <table><tr><th>layer</th><th>before</th><th>after</th></tr>
 {% for name, (before, after) in r.rearranged.items() %}<tr><td>{{ name }}</td><td>{{ "%.4f" | format(before) }}</td>

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lacewing.converter.errors import OptionError
+from lacewing.converter.errors import OptionError, OutOfReach
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.options import MAX_SPARSITY, ConvertOptions
 from lacewing.converter.sparsity import obs
@@ -49,12 +49,14 @@ class LayerBudget:
     """What happens to one layer: ``share`` of its [rows x columns] blocks goes; ``reason`` says why none does.
 
     head: no other layer follows, so that a row of blocks gone whole would be answers that never change.
+    error: that this makes, relative to the power of the layer's output, where blocks were chosen by it.
     """
 
     block: obs.Block
     share: float
     reason: str = ""
     head: bool = False
+    error: float = 0.0
 
 
 def device_profile(options: ConvertOptions) -> Profile:
@@ -67,7 +69,7 @@ def plan_budget(
 ) -> dict[str, LayerBudget]:
     """A budget for every conv and gemm. inputs: name -> [N, ...] f32; reach: one of the three.
 
-    Raises OptionError for unknown layers and targets out of reach, ProfileError for a bad profile.
+    Raises OptionError for unknown layers, OutOfReach for such targets, ProfileError for a bad profile.
     """
     heads = _heads(graph)
     planned = _planned(graph, options, inputs, seed, reach)
@@ -92,7 +94,7 @@ def _planned(
 ) -> dict[str, LayerBudget]:
     layers = {n.name: n for n in graph.nodes if n.op in ("conv", "gemm")}
     _check_names(options, layers)
-    budgets = {name: LayerBudget(DENSE, 0.0, _why_dense(graph, n)) for name, n in layers.items()}
+    budgets = {name: LayerBudget(DENSE, 0.0, why_dense(graph, n)) for name, n in layers.items()}
     for name, choice in options.layers.items():
         if int(layers[name].attrs.get("groups", 1)) != 1:
             raise OptionError(f"--layer {name}: grouped and depthwise convolutions are not pruned")
@@ -137,7 +139,7 @@ def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
         )
 
 
-def _why_dense(graph: Graph, node: Node) -> str:
+def why_dense(graph: Graph, node: Node) -> str:
     weight = node.weights["weight"]
     if int(node.attrs.get("groups", 1)) != 1:
         return "grouped or depthwise"
@@ -205,7 +207,7 @@ def _solved(
         limits = _without_what_is_slower(choices, limits)
         found = least_error(choices, limits)
     if found is None:
-        raise OptionError(_out_of_reach(choices, limits, taken, options, prices.profile))
+        raise OutOfReach(_out_of_reach(choices, limits, taken, options, prices.profile))
     return {n.name: _budget(choice, prices.profile) for n, choice in zip(nodes, found, strict=True)}
 
 
@@ -316,5 +318,5 @@ def _reached(least_sum: float | None, taken: float, scale: float, unit: str) -> 
 
 def _budget(choice: Choice, profile: Profile) -> LayerBudget:
     if choice.block is not None:
-        return LayerBudget(choice.block, choice.share)
+        return LayerBudget(choice.block, choice.share, error=choice.error)
     return LayerBudget(DENSE, 0.0, f"{DENSE_IS_FASTER}, or as fast, on {profile.name}")

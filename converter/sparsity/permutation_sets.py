@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lacewing.converter.channels import Channels, tie_channelwise
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.quantization.forms import is_depthwise
 
 Array = npt.NDArray[Any]
 
@@ -85,25 +86,41 @@ def value_orders(graph: Graph, sets: Sequence[PermutationSet], found: Sequence[A
 
 
 def permute(graph: Graph, orders: Orders) -> Graph:
-    """The same network with its channels in ``orders`` of ``value_orders``; ``graph`` stays as it is."""
+    """The same network with its channels in ``orders`` of ``value_orders``; ``graph`` stays as it is.
+
+    Orders that leave channels out, for all values of a set alike, give the network without those.
+    """
+    shapes = {
+        value: (shape[0], len(orders[value]), *shape[2:]) if value in orders else tuple(shape)
+        for value, shape in graph.shapes.items()
+    }
     nodes = [
         replace(
             node,
             inputs=list(node.inputs),
-            attrs=dict(node.attrs),
+            attrs={**node.attrs, **_counted(node, orders, shapes)},
             source=list(node.source),
             weights={name: along(orders, node, array) for name, array in node.weights.items()},
         )
         for node in graph.nodes
     ]
-    return Graph(graph.name, list(graph.inputs), list(graph.outputs), nodes, dict(graph.shapes))
+    return Graph(graph.name, list(graph.inputs), list(graph.outputs), nodes, shapes)
+
+
+def _counted(node: Node, orders: Orders, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The attributes of ``node`` that say how many channels there are."""
+    if node.output not in orders:
+        return {}
+    if node.op == "reshape":
+        return {"shape": shapes[node.output]}
+    return {"groups": len(orders[node.output])} if node.op == "conv" and is_depthwise(node) else {}
 
 
 def along(orders: Orders, node: Node, array: Array) -> Array:
     """An array in the shape of one of ``node``'s weights, such as the weight, its saliency or its mask, permuted."""
     rows, columns = orders.get(node.output), orders.get(node.inputs[0])
     result = array
-    if rows is not None and len(rows) == len(array):  # a PReLU may have one slope for all channels
+    if rows is not None and len(array) > 1:  # a PReLU may have one slope for all channels
         result = result[rows]
     if columns is not None and array.ndim > 1 and is_dense(node):
         result = result[:, columns]

@@ -29,7 +29,7 @@ def weight_saliency(
     for node in nodes:
         weight = node.weights["weight"].astype(np.float64)
         taps = (1,) * (weight.ndim - 2)
-        saliency = np.square(weight * _row_scale(graph, node).reshape(-1, 1, *taps))
+        saliency = np.square(weight * row_scale(graph, node).reshape(-1, 1, *taps))
         if node.inputs[0] in power:
             saliency *= power[node.inputs[0]].reshape(1, -1, *taps)
         found[node.name] = saliency
@@ -54,7 +54,7 @@ def _variances(graph: Graph, values: list[str], inputs: Mapping[str, Array]) -> 
     }
 
 
-def _row_scale(graph: Graph, node: Node) -> Array:
+def row_scale(graph: Graph, node: Node) -> Array:
     """[O] f64: by what a normalization multiplies the layer's outputs, 1 where none is the only reader."""
     readers = graph.consumers(node.output)
     ones = np.ones(len(node.weights["weight"]))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lacewing.converter.ir import Graph
 from lacewing.converter.training.network import Network
+
+Array = npt.NDArray[Any]
 
 _TINY = 1e-8
 _PART = 4  # one in so many samples of a batch is compared inside: maps are large, their errors alike
@@ -25,9 +28,17 @@ class Distillation:
     """
 
     def __init__(
-        self, teacher: Network, values: list[str], answers: float, features: float, temperature: float
+        self,
+        teacher: Network,
+        values: list[str],
+        places: Mapping[str, Array],
+        answers: float,
+        features: float,
+        temperature: float,
     ):
+        """places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one."""
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
+        self._places = {v: torch.from_numpy(channels) for v, channels in places.items()}
         self._answers, self._features, self._temperature = answers, features, temperature
         self.outputs = list(dict.fromkeys(answer_of(teacher.graph, v) for v in teacher.graph.outputs))
 
@@ -45,10 +56,16 @@ class Distillation:
         if self._features and self.values:
             some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
             errors = [
-                squared_error(teacher[v][:some].float(), first(student[v], some).float()) for v in self.values
+                squared_error(self._placed(v, teacher[v][:some]).float(), first(student[v], some).float())
+                for v in self.values
             ]
             parts.append(self._features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
+
+    def _placed(self, value: str, teacher: Tensor) -> Tensor:
+        """``teacher`` [N,C,...] with the channels that the student has, in its order."""
+        channels = self._places.get(value)
+        return teacher if channels is None else teacher.index_select(1, channels.to(teacher.device))
 
     def _divergence(self, teacher: Tensor, student: Tensor) -> Tensor:
         if teacher.dim() != 2 or teacher.shape[1] < 2:

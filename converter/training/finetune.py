@@ -1,6 +1,6 @@
 """The whole fine-tuning: choose blocks, train sparse in float, train on with the engine's integers.
 
-raw graph --rearrange--> float stage (batch norms, masks, teacher) --passes--> canonical graph
+raw graph --prune channels, rearrange--> float stage (batch norms, masks, teacher) --passes--> canonical graph
   --calibrate--> plan --> quantized stage (engine's arithmetic, learned scales) --> plan for ``lower``
 """
 
@@ -25,7 +25,8 @@ from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
-from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget, plan_budget
+from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget
+from lacewing.converter.sparsity.channel_pruning import Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
@@ -56,6 +57,9 @@ class FineTuned:
     history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     metric: dict[str, float] = field(default_factory=dict)  # of the recipe: "float" before, "quantized" after
     rearrangement: Rearrangement | None = None
+    narrowed: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # layer -> its outputs, before and after
 
 
 class FineTuning:
@@ -75,7 +79,8 @@ class FineTuning:
         progress: Progress,
         checkpoint: Path | None = None,
     ) -> None:
-        self._raw, self._dataset, self._options = copy.deepcopy(raw), dataset, options
+        self._source, self._dataset, self._options = copy.deepcopy(raw), dataset, options
+        self._raw = self._source  # what is trained: without the channels that go, rearranged
         self._recipe = replace(recipe, seed=options.seed)
         self._workers, self._progress = workers, progress
         if recipe.engine == "nncf":
@@ -92,9 +97,11 @@ class FineTuning:
         """Trains to the end."""
         torch.manual_seed(self._options.seed)
         saved = self._checkpoints.load()
-        budgets = self.budgets(_canonical(self._raw))
-        rearrangement = self._rearrange(budgets)
         metric = self._metric_before()
+        pruning = self.plan()
+        self._raw, budgets = pruning.graph, pruning.budgets
+        rearrangement = self._rearrange(budgets)
+        self._places = pruning.places(rearrangement.orders if rearrangement else {})
         masks = self.masks(self._raw, budgets)
         float_stage = self._float_stage(masks, fresh=saved is None)
         if saved is not None:
@@ -109,7 +116,16 @@ class FineTuning:
         assert isinstance(stage.network, QuantizedNetwork)
         network = stage.network.cpu().eval()
         history = {s.name: s.history for s in (float_stage, stage)}
-        return FineTuned(trained, network.to_plan(), budgets, network, history, metric, rearrangement)
+        return FineTuned(
+            trained,
+            network.to_plan(),
+            budgets,
+            network,
+            history,
+            metric,
+            rearrangement,
+            pruning.narrowed(self._source),
+        )
 
     def _train_quantized(
         self, stage: Stage, float_state: dict[str, Any], saved: Mapping[str, Any] | None
@@ -132,10 +148,10 @@ class FineTuning:
         stage.network.load_state_dict(untrained)
         return start
 
-    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
-        """Block and share of every layer of the canonical ``graph``."""
+    def plan(self) -> Pruning:
+        """The channels that go, and block and share of every layer; a benchmark of other patterns has its own."""
         reach = TAUGHT_REACH if self._recipe.loss is None else TRAINED_REACH
-        return plan_budget(graph, self._options, self._inputs, self._options.seed, reach)
+        return plan_pruning(self._source, _canonical, self._options, self._inputs, reach)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """The masks that training keeps to; a benchmark of other patterns has its own."""
@@ -147,7 +163,7 @@ class FineTuning:
 
     def teacher(self, quantized: bool) -> Graph:
         """The float network to imitate; in the quantized stage with the values that this stage has."""
-        return _canonical(self._raw) if quantized else self._raw
+        return _canonical(self._source) if quantized else self._source
 
     def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> Rearrangement | None:
         """Moves the channels of ``self._raw`` so that what is worth keeping shares blocks."""
@@ -159,7 +175,7 @@ class FineTuning:
         return found
 
     def _metric_before(self) -> dict[str, float]:
-        found = self._measured(Network(self._raw))
+        found = self._measured(Network(self._source))
         return {} if found is None else {"float": found}
 
     def _measured(self, network: Network | QuantizedNetwork) -> float | None:
@@ -211,9 +227,12 @@ class FineTuning:
         recipe = self._recipe
         distillation = None
         if recipe.answers or recipe.features:
-            values = inner_values(teacher)
+            # Where the student's channels stand in the teacher is known of the source's own values.
+            values = [v for v in inner_values(teacher) if v in self._source.shapes]
             network = self._workers.place(Network(teacher))
-            distillation = Distillation(network, values, recipe.answers, recipe.features, recipe.temperature)
+            distillation = Distillation(
+                network, values, self._places, recipe.answers, recipe.features, recipe.temperature
+            )
         trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)
         trainer.run(stage, save)
 

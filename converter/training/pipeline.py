@@ -68,4 +68,5 @@ def _made(
         leads=leads,
     )
     moved = tuned.rearrangement
-    return Made(graph, model, plan, tuned.budgets, sqnr, dataset, moved, tuning, sparsity)
+    narrowed = tuned.narrowed
+    return Made(graph, model, plan, tuned.budgets, sqnr, dataset, moved, tuning, sparsity, narrowed=narrowed)

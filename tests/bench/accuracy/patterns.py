@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lacewing.converter.ir import Graph
 from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.channel_pruning import Pruning
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.sparsity.saliency import weight_saliency
 from lacewing.converter.training.finetune import FineTuning
@@ -24,21 +25,21 @@ SINGLE = Block(1, 1)
 class SingleWeights(FineTuning):
     """Unstructured: each layer loses the same share as with blocks, weight by weight."""
 
-    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
+    def plan(self) -> Pruning:
         """The shares of the options' own budget, of single weights."""
-        return {
-            name: replace(b, block=SINGLE) if b.share else b for name, b in super().budgets(graph).items()
-        }
+        found = super().plan()
+        budgets = {n: replace(b, block=SINGLE) if b.share else b for n, b in found.budgets.items()}
+        return replace(found, budgets=budgets)
 
 
 class TwoOfFour(FineTuning):
     """2:4: of four neighbouring input channels every output keeps the two best; 50 % of every layer."""
 
-    def budgets(self, graph: Graph) -> dict[str, LayerBudget]:
+    def plan(self) -> Pruning:
         """Half of the single weights of every layer that can be pruned."""
-        return {
-            name: LayerBudget(SINGLE, 0.5) if b.share else b for name, b in super().budgets(graph).items()
-        }
+        found = super().plan()
+        budgets = {n: LayerBudget(SINGLE, 0.5) if b.share else b for n, b in found.budgets.items()}
+        return replace(found, budgets=budgets)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """Masks of two in every four."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import residual_network, samples
+from graphs import residual_network, samples, separable
 
 import lacewing
 from lacewing.cli import main
@@ -140,6 +140,21 @@ def test_compare(source, tmp_path):
     accuracy = result.accuracy["logits"]
     assert accuracy.agreement >= 80
     assert abs(accuracy.float_top1 - accuracy.lace_top1) <= 100 - accuracy.agreement
+
+
+def test_compare_leaves_out_what_was_rearranged(tmp_path):
+    graph = separable()
+    (tmp_path / "s.onnx").write_bytes(to_onnx(graph).SerializeToString())
+    data = [{"x": s["x"]} for s in samples(graph, 8)]
+    for rearrange in (True, False):
+        options = ConvertOptions(data, sparsity=0.5, rearrange=rearrange, profile="x86-avx512vnni")
+        convert(tmp_path / "s.onnx", tmp_path / "s.lace", options)
+        source = load_graph(tmp_path / "s.onnx", {})
+        result = compare(tmp_path / "s.lace", source, open_dataset(data, {"x": graph.shapes["x"]}))
+        print(result.layers, result.moved)
+        assert bool(result.moved) == rearrange
+        assert not set(result.moved) & set(result.layers)
+        assert result.layers and min(result.layers.values()) > 0
 
 
 def test_compare_refuses_another_network(source, tmp_path):

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from graphs import RELU, RELU6, conv, residual_network, samples
+from graphs import NETWORKS, POINT, RELU, Builder, concats, residual_network, samples, separable
 
 from lacewing.converter.convert import load_graph
 from lacewing.converter.errors import OptionError
 from lacewing.converter.execute import Executor
-from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.blocks import to_blocks
 from lacewing.converter.onnx_import import import_onnx
 from lacewing.converter.passes import run_passes
@@ -18,107 +17,6 @@ from lacewing.converter.sparsity.rearrange import rearrange
 from lacewing.converter.sparsity.saliency import weight_saliency
 
 BLOCKS = [Block(1, 4), Block(2, 4), Block(4, 4), Block(8, 4), Block(4, 8)]
-POINT = {"kernel": 1, "pads": (0, 0, 0, 0)}
-
-
-class Builder:
-    """Appends nodes by operator; values are named after their nodes."""
-
-    def __init__(self, seed, channels=5, size=8):
-        self.rng = np.random.default_rng(seed)
-        self.shapes = {"x": (1, channels, size, size)}
-        self.nodes = []
-
-    def conv(self, name, source, channels, **attrs):
-        self.nodes.append(conv(self.rng, self.shapes, name, source, channels, **attrs))
-        return name
-
-    def op(self, op, name, *sources, shape=None, weights=(), **attrs):
-        self.shapes[name] = tuple(shape or self.shapes[sources[0]])
-        attrs |= {"shape": shape} if op == "reshape" else {}
-        count = self.shapes[name][1]
-        arrays = {w: self.rng.uniform(0.5, 1.5, size=count).astype(np.float32) for w in weights}
-        self.nodes.append(Node(op, name, list(sources), name, attrs, arrays))
-        return name
-
-    def mean(self, name, source):
-        _, c, h, w = self.shapes[source]
-        window = {"kernel": (h, w), "strides": (1, 1), "pads": (0, 0, 0, 0), "include_pad": False}
-        return self.op("avg_pool", name, source, shape=(1, c, 1, 1), **window)
-
-    def gemm(self, name, source, outputs):
-        weight = self.rng.normal(size=(outputs, self.shapes[source][1])).astype(np.float32)
-        self.shapes[name] = (1, outputs)
-        weights = {"weight": weight, "bias": np.ones(outputs, np.float32)}
-        self.nodes.append(Node("gemm", name, [source], name, {}, weights))
-        return name
-
-    def graph(self, *outputs):
-        return Graph("g", ["x"], list(outputs), self.nodes, self.shapes)
-
-
-def separable(seed=0, c=20):
-    """Raw: batch norms and clips stand alone; a depthwise layer inside an inverted bottleneck with a shortcut."""
-    b = Builder(seed)
-    stem = b.op("clip", "r0", b.conv("stem", "x", c), min=0.0, max=6.0)
-    norm = ("scale", "offset", "mean", "variance")
-    wide = b.op("batch_norm", "bn1", b.conv("expand", stem, 2 * c, **POINT), weights=norm, epsilon=1e-3)
-    deep = b.conv("dw", b.op("clip", "r1", wide, min=0.0, max=6.0), 2 * c, groups=2 * c)
-    deep = b.op("prelu", "r2", b.op("affine", "bn2", deep, weights=("scale", "offset")), weights=("slope",))
-    narrow = b.op("batch_norm", "bn3", b.conv("project", deep, c, **POINT), weights=norm, epsilon=1e-3)
-    total = b.op("add", "sum", stem, narrow)
-    flat = b.op("reshape", "flat", b.mean("mean", b.conv("head", total, 2 * c)), shape=(1, 2 * c))
-    return b.graph(b.gemm("logits", b.op("clip", "r3", b.gemm("hidden", flat, 32), min=0.0, max=np.inf), 7))
-
-
-def concats(seed=0, sizes=(6, 13, 9)):
-    """Values of odd widths side by side, one of them twice, added to a layer of their common width."""
-    b = Builder(seed)
-    parts = [b.conv(f"part{i}", "x", n, clip=RELU) for i, n in enumerate(sizes)]
-    parts.append(b.op("unary", "swish", parts[1], function="hard_swish"))
-    width = sum(sizes) + sizes[1]
-    both = b.op("concat", "both", *parts, shape=(1, width, 8, 8), axis=1)
-    other = b.conv("other", "x", width)
-    total = b.op("add", "sum", other, both, clip=RELU6)
-    window = {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)}
-    pool = b.op("max_pool", "pool", total, shape=(1, width, 4, 4), **window)
-    padded = b.op("pad", "padded", pool, shape=(1, width, 6, 6), pads=(1, 1, 1, 1), value=0.0)
-    grown = b.op(
-        "resize",
-        "grown",
-        padded,
-        shape=(1, width, 12, 12),
-        mode="nearest",
-        size=(12, 12),
-        coordinates="asymmetric",
-        rounding="floor",
-    )
-    tall = b.op("concat", "tall", grown, grown, shape=(1, width, 24, 12), axis=2)
-    turned = b.op("transpose", "turned", tall, shape=(1, width, 12, 24), perm=(0, 1, 3, 2))
-    return b.graph(b.conv("end", b.conv("mix", turned, 22, clip=RELU), 8, **POINT))
-
-
-def gates(seed=0, c=24):
-    """Squeeze and excitation, and a PReLU with one slope for all channels."""
-    b = Builder(seed)
-    trunk = b.op("prelu", "act", b.conv("stem", "x", c))
-    b.nodes[-1].weights["slope"] = np.array([0.25], np.float32)
-    squeezed = b.conv("squeeze", b.mean("mean", trunk), 10, clip=RELU, **POINT)
-    gate = b.op("unary", "gate", b.conv("excite", squeezed, c, **POINT), function="sigmoid")
-    return b.graph(b.conv("out", b.op("mul", "gated", trunk, gate), 16))
-
-
-def recurrent(seed=0, c=16):
-    """Layers that read and write the same set of channels; a kernel of even size, whose taps hold odd quads."""
-    b = Builder(seed)
-    value = b.conv("stem", "x", c, clip=RELU)
-    for i in range(3):
-        value = b.op("add", f"sum{i}", value, b.conv(f"step{i}", value, c))
-    small = b.conv("small", value, 12, kernel=2, pads=(0, 0, 1, 1), clip=RELU)
-    return b.graph(b.conv("even", small, 12, kernel=2, pads=(0, 0, 1, 1)))
-
-
-NETWORKS = {"separable": separable, "concats": concats, "gates": gates, "recurrent": recurrent}
 
 
 def layers_of(graph):

@@ -21,9 +21,10 @@ from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
 from lacewing.converter.execute import Executor
 from lacewing.converter.lowering.lower import lower
+from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import channel_means, stack
-from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune, unlabelled
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
@@ -51,6 +52,16 @@ def tuned(checkpoint=None, told=None, **changes):
 
 def integers_of(result):
     return lower(result.graph, result.plan).to_bytes()
+
+
+def assert_engines_bits(result):
+    images = Stripes(32, 9).images
+    with torch.no_grad():
+        (ours,) = (y.numpy() for y in result.network({"image": images}).values())
+    with lacewing.Session(integers_of(result)) as session:
+        (name,) = [o.name for o in session.outputs]
+        for i, wanted in enumerate(ours):
+            assert session.run({"image": images[i : i + 1].numpy()})[name][0].tobytes() == wanted.tobytes(), i
 
 
 def sparse_masks(block, share=0.5):
@@ -183,13 +194,19 @@ def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
     assert gone and all(
         share == pytest.approx(result.budgets[n].share, abs=0.05) for n, share in gone.items()
     )
-    images = Stripes(32, 9).images
-    with torch.no_grad():
-        (ours,) = (y.numpy() for y in result.network({"image": images}).values())
-    with lacewing.Session(integers_of(result)) as session:
-        (name,) = [o.name for o in session.outputs]
-        for i, wanted in enumerate(ours):
-            assert session.run({"image": images[i : i + 1].numpy()})[name][0].tobytes() == wanted.tobytes(), i
+    assert_engines_bits(result)
+
+
+@pytest.mark.parametrize("features", [0.0, 1.0])
+def test_fine_tuning_with_fewer_channels_keeps_the_task_and_the_engines_bits(features):
+    graph, told = raw_graph(), options(sparsity=0.0, profile="x86-avx512vnni")
+    model = lower(run_passes(graph), tuned(told=told, epochs=1).plan)
+    time = sum(device_profile(told).op(model, op) for op in model.ops) / 1e6
+    result = tuned(told=replace(told, latency=0.8 * time), features=features, epochs=5)
+    assert result.narrowed
+    assert result.metric["float"] > 0.9
+    assert result.metric["quantized"] > 0.9
+    assert_engines_bits(result)
 
 
 @pytest.mark.parametrize(

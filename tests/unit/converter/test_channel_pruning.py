@@ -1,0 +1,249 @@
+"""Whole channels gone: the network that is left, what it costs, and when it is preferred to blocks."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from graphs import NETWORKS, POINT, RELU, Builder, samples, separable
+
+from lacewing.converter.calibration import open_dataset
+from lacewing.converter.convert import quantize_graph
+from lacewing.converter.errors import OptionError, OutOfReach
+from lacewing.converter.execute import Executor
+from lacewing.converter.options import ConvertOptions, LayerChoice
+from lacewing.converter.passes import run_passes
+from lacewing.converter.progress import silent
+from lacewing.converter.quantization.layerwise import stack
+from lacewing.converter.sparsity import channel_pruning
+from lacewing.converter.sparsity.budget import REACH, device_profile, plan_budget
+from lacewing.converter.sparsity.channel_pruning import plan_pruning
+from lacewing.converter.sparsity.permutation_sets import is_dense, permutation_sets, permute
+from lacewing.converter.sparsity.prices import Prices
+from lacewing.converter.training.distillation import Distillation, inner_values
+from lacewing.converter.training.network import Network
+
+PROFILE = "x86-avx512vnni"
+
+
+def canonical(graph):
+    return run_passes(deepcopy(graph))
+
+
+def microseconds(graph):
+    """Predicted for ``graph`` without sparsity."""
+    prices = Prices(canonical(graph), device_profile(ConvertOptions([], profile=PROFILE)))
+    layers = [n.name for n in canonical(graph).nodes if n.op in ("conv", "gemm")]
+    return (prices.rest.nanoseconds + sum(prices.dense(n).nanoseconds for n in layers)) / 1e3
+
+
+def options(graph, **told):
+    return ConvertOptions(samples(graph), profile=PROFILE, **told)
+
+
+def planned(graph, part=None, **told):
+    """For ``part`` of the time of ``graph``."""
+    if part is not None:
+        told["latency"] = part * microseconds(graph) / 1e3
+    return plan_pruning(graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH)
+
+
+def some_gone(graph, seed):
+    """Of every set a random part: value -> the places that stay."""
+    rng = np.random.default_rng(seed)
+    stay = {}
+    for moving in permutation_sets(graph):
+        gone = rng.choice(moving.size, moving.size // 3, replace=False)
+        for value, places in moving.places.items():
+            mask = stay.setdefault(value, np.ones(graph.shapes[value][1], bool))
+            mask[places[:, gone]] = False
+    return {value: np.flatnonzero(mask) for value, mask in stay.items()}
+
+
+def unread(graph, kept):
+    """The same network with nothing read of the channels that ``kept`` leaves out."""
+    result = deepcopy(graph)
+    for node in result.nodes:
+        if is_dense(node) and node.inputs[0] in kept:
+            gone = np.setdiff1d(np.arange(graph.shapes[node.inputs[0]][1]), kept[node.inputs[0]])
+            node.weights["weight"][:, gone] = 0
+    return result
+
+
+def assert_same(graph, other, tolerance=1e-5):
+    sample = samples(graph)[0]
+    wanted, got = Executor(graph).run(sample), Executor(other).run(sample)
+    for value, array in wanted.items():
+        atol = tolerance * np.abs(array).max()
+        np.testing.assert_allclose(got[value], array, rtol=0, atol=atol, err_msg=value)
+
+
+@pytest.mark.parametrize("form", ["raw", "canonical"])
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_network_without_channels_is_one_that_reads_none_of_them(name, seed, form):
+    graph = NETWORKS[name](seed) if form == "raw" else canonical(NETWORKS[name](seed))
+    kept = some_gone(graph, seed)
+    assert kept
+    narrower = permute(graph, kept)
+    for value, channels in kept.items():
+        assert narrower.shapes[value][1] == len(channels) < graph.shapes[value][1]
+    assert_same(unread(graph, kept), narrower)
+    assert_same(narrower, canonical(narrower))
+
+
+def twins(repeated, seed=0):
+    """A layer whose input channels come ``repeated`` times over, in a network with a depthwise layer."""
+    b = Builder(seed)
+    stem = b.conv("stem", "x", 32, clip=RELU, **POINT)
+    deep = b.conv("dw", stem, 32, groups=32, clip=RELU)
+    graph = b.graph(b.conv("head", deep, 16, **POINT))
+    for node in graph.nodes[:2]:
+        for array in node.weights.values():
+            array[:] = np.tile(array[: 32 // repeated], (repeated,) + (1,) * (array.ndim - 1))
+    return graph
+
+
+def test_channels_that_others_make_up_for_go_without_loss():
+    graph = twins(repeated=2)
+    kept = {v: np.arange(16) for v in ("stem", "dw")}
+    inputs = stack(samples(graph, 64), graph, 64)
+    narrower, error = channel_pruning._without(graph, kept, inputs, 0)
+    assert error < 0.02  # shrunk and damped moments keep it from zero
+    assert_same(graph, narrower, tolerance=0.05)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_error_is_what_the_readers_lose(name):
+    graph = NETWORKS[name]()
+    kept = some_gone(graph, 0)
+    inputs = {"x": np.concatenate([s["x"] for s in samples(graph, 32)])}
+    narrower, error = channel_pruning._without(graph, kept, inputs, 0)
+    readers = [n for n in graph.nodes if is_dense(n) and n.inputs[0] in kept]
+    whole = canonical(graph)
+    assert 0 < error < len(readers)
+    # Repaired layers give less error than the same ones with nothing made up for.
+    plain = permute(graph, kept)
+    values = Executor(graph, [n.inputs[0] for n in readers]).run(inputs)
+    repaired = unrepaired = 0.0
+    for node in readers:
+        rows = kept.get(node.output, np.arange(len(node.weights["weight"])))
+        wanted = _centred(channel_pruning.run_node(graph, node, values))[:, rows]
+        cut = {node.inputs[0]: values[node.inputs[0]][:, kept[node.inputs[0]]]}
+        for network in (narrower, plain):
+            other = next(n for n in network.nodes if n.name == node.name)
+            lost = np.square(wanted - _centred(channel_pruning.run_node(network, other, cut))).sum()
+            if network is plain:
+                unrepaired += lost
+            else:
+                repaired += lost
+    assert repaired < unrepaired, (repaired, unrepaired)
+    assert whole.outputs == narrower.outputs
+
+
+def _centred(array):
+    return array - array.mean(axis=(0, *range(2, array.ndim)), keepdims=True)
+
+
+def deepwise(seed=0, width=64):
+    """Most of the time is a depthwise layer's, which blocks cannot touch; half of its channels are hardly read."""
+    b = Builder(seed, size=32)
+    wide = b.conv("expand", b.conv("stem", "x", 16, clip=RELU), width, clip=RELU, **POINT)
+    for i in range(3):
+        wide = b.conv(f"dw{i}", wide, width, groups=width, clip=RELU)
+    graph = b.graph(b.conv("project", wide, 16, **POINT))
+    graph.nodes[-1].weights["weight"][:, width // 2 :] *= 1e-3
+    return graph
+
+
+def test_channels_meet_a_time_that_blocks_cannot():
+    graph = deepwise()
+    latency = 0.7 * microseconds(graph) / 1e3
+    told = options(graph, latency=latency)
+    with pytest.raises(OutOfReach):
+        plan_budget(canonical(graph), told, stack(samples(graph), graph, 8), 0)
+    found = planned(graph, 0.7)
+    assert len(found.kept["expand"]) == len(found.kept["dw2"]) < 64
+    assert set(found.kept["expand"]) >= set(range(32))  # the ones that are read
+    assert microseconds(found.graph) <= 0.72 * microseconds(graph)
+
+
+@pytest.mark.parametrize("part", [0.95, 0.85, 0.75])
+def test_limits_are_met_with_no_more_error_than_by_blocks_alone(part):
+    graph = separable(c=32)
+    told = options(graph, latency=part * microseconds(graph) / 1e3)
+    inputs = stack(samples(graph), graph, 8)
+    found = plan_pruning(graph, canonical, told, inputs, REACH)
+    plain = plan_budget(canonical(graph), told, inputs, 0)
+    _, lost = channel_pruning._without(graph, found.kept, inputs, 0)
+    assert lost + sum(b.error for b in found.budgets.values()) <= sum(b.error for b in plain.values())
+    prices = Prices(canonical(found.graph), device_profile(told))
+    total = prices.rest.nanoseconds
+    for name, budget in found.budgets.items():
+        price = prices.pruned(name, budget.block, budget.share) if budget.share else prices.dense(name)
+        total += price.nanoseconds
+    assert total <= told.latency * 1e6 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    "told", [{"sparsity": 0.5}, {"block": "4x4", "latency": 1.0}, {"latency": 1.0}, {"size": 1e6}, {}]
+)
+def test_channels_stay_where_blocks_were_named_or_no_limit_is_exceeded(told):
+    graph = separable()
+    found = planned(graph, **told)
+    assert found.kept == {}
+    assert found.graph.shapes == graph.shapes
+
+
+def test_a_limit_on_bytes_takes_channels_too():
+    graph = deepwise(width=96)
+    inputs = stack(samples(graph), graph, 8)
+    prices = Prices(canonical(graph), device_profile(options(graph)))
+    whole = prices.rest.bytes + sum(prices.dense(n.name).bytes for n in canonical(graph).nodes)
+    found = plan_pruning(graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH)
+    assert found.kept
+
+
+def test_what_even_channels_cannot_meet_is_refused_and_unknown_layers_at_once():
+    with pytest.raises(OutOfReach, match="the least is"):
+        planned(deepwise(), 0.01)
+    graph = deepwise()
+    with pytest.raises(OptionError, match="no such layer"):
+        planned(graph, 0.7, layers={"nowhere": LayerChoice("4x4", 0.5)})
+
+
+def test_selections_and_flattened_maps_keep_their_channels():
+    b = Builder(0, size=16)
+    picked = b.conv("pick", b.conv("stem", "x", 16, **POINT), 16, fixed=True, **POINT)
+    flat = b.op("reshape", "flat", picked, shape=(1, 16 * 256))
+    graph = b.graph(b.gemm("y", flat, 8))
+    found = planned(graph, 0.9)
+    assert any(budget.share for budget in found.budgets.values())
+    assert found.kept == {}
+
+
+def test_conversion_without_training_takes_channels_and_says_which():
+    graph = canonical(deepwise())
+    told = options(graph, latency=0.7 * microseconds(graph) / 1e3)
+    dataset = open_dataset(told.calibration, {"x": graph.shapes["x"]})
+    made = quantize_graph(deepcopy(graph), dataset, told, silent)
+    before, after = made.narrowed["dw0"]
+    assert before == 64 > after == made.graph.shapes["dw0"][1]
+    assert set(made.narrowed) == {"expand", "dw0", "dw1", "dw2"}
+    assert made.sqnr["project"] > 15
+
+
+def test_the_teacher_compares_the_channels_that_the_student_has():
+    graph = separable()
+    kept = some_gone(graph, 1)
+    rng = np.random.default_rng(0)
+    orders = {v: rng.permutation(len(channels)) for v, channels in kept.items()}
+    places = channel_pruning.Pruning(graph, {}, kept).places(orders)
+    values = inner_values(graph)
+    teacher = Distillation(Network(graph), values, places, 0.0, 1.0, 1.0)
+    inputs = {"x": torch.from_numpy(samples(graph)[0]["x"])}
+    with torch.no_grad():
+        full = Network(graph).eval()(inputs, [*values, *graph.outputs])
+    student = {v: full[v][:, torch.from_numpy(places[v])] if v in places else full[v] for v in full}
+    assert set(places) & set(values)
+    assert teacher.loss(inputs, student) == 0
