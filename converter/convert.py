@@ -140,7 +140,7 @@ def quantize_graph(
     statistics = collect_statistics(graph, dataset, options.seed, progress)
     if options.equalize and equalize(graph, statistics):
         statistics = collect_statistics(graph, dataset, options.seed, progress)
-    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH)
+    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, progress)
     narrowed, graph, budgets = pruning.narrowed(graph), pruning.graph, pruning.budgets
     moved = rearrange_for(graph, budgets, inputs, options.seed) if options.rearrange else None
     if moved is not None:

@@ -18,10 +18,8 @@ import numpy.typing as npt
 from lacewing.converter.errors import OutOfReach
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.quantization.layerwise import channel_means, clipped, run_node
-from lacewing.converter.sparsity import moments, obs
+from lacewing.converter.progress import Progress, silent
 from lacewing.converter.sparsity.budget import KIB, LayerBudget, device_profile, plan_budget, why_dense
-from lacewing.converter.sparsity.columns import to_columns
 from lacewing.converter.sparsity.permutation_sets import (
     Orders,
     PermutationSet,
@@ -30,8 +28,8 @@ from lacewing.converter.sparsity.permutation_sets import (
     permute,
 )
 from lacewing.converter.sparsity.prices import Prices
-from lacewing.converter.sparsity.saliency import row_scale
 from lacewing.converter.sparsity.survey import survey_channels
+from lacewing.converter.sparsity.without_channels import without_channels
 from lacewing.format.description import QUAD
 
 Array = npt.NDArray[Any]
@@ -66,7 +64,12 @@ class Pruning:
 
 
 def plan_pruning(
-    graph: Graph, canonical: Canonical, options: ConvertOptions, inputs: Mapping[str, Array], reach: float
+    graph: Graph,
+    canonical: Canonical,
+    options: ConvertOptions,
+    inputs: Mapping[str, Array],
+    reach: float,
+    progress: Progress = silent,
 ) -> Pruning:
     """Blocks for every layer and, where limits and the choice of blocks are the converter's, channels to go first.
 
@@ -77,8 +80,9 @@ def plan_pruning(
         return Pruning(graph, plan_budget(canonical(graph), options, inputs, seed, reach))
     refused: OutOfReach | None = None
     best, least = None, math.inf
-    for kept in _candidates(graph, canonical, options, inputs):
-        narrower, error = _without(graph, kept, inputs, seed)
+    for i, kept in enumerate(_candidates(graph, canonical, options, inputs)):
+        progress("channels", i / (1 + len(_PARTS)))
+        narrower, error = without_channels(graph, kept, inputs, seed)
         try:
             budgets = plan_budget(canonical(narrower), options, inputs, seed, reach)
         except OutOfReach as refusal:  # with fewer channels there may be a way
@@ -89,6 +93,7 @@ def plan_pruning(
             best, least = Pruning(narrower, budgets, kept), error
         if not any(budget.share for budget in budgets.values()):
             break  # there is nothing left to save
+    progress("channels", 1.0)
     if best is None:
         assert refused is not None
         raise refused
@@ -113,8 +118,8 @@ def _candidates(
     yield {}
     whole = canonical(graph)
     sets = [s for s in permutation_sets(graph) if _removable(graph, whole, s)]
-    costs = _Costs(options)
-    if not sets or not costs.exceeded(whole):
+    costs = _Costs(whole, options)
+    if not sets or not costs.exceeded:
         return
     readers = {n.name for s in sets for n in _readers(graph, s)}
     scores = survey_channels(whole, readers, inputs, options.seed)
@@ -170,21 +175,21 @@ def _kept(graph: Graph, gone: Sequence[_Quad]) -> Kept:
 
 
 class _Costs:
-    """Time and bytes of a network, [2], against the options' limits on them."""
+    """Time and bytes, [2], of the canonical network ``whole`` and of what is left of it, against the options' limits."""
 
-    def __init__(self, options: ConvertOptions) -> None:
+    def __init__(self, whole: Graph, options: ConvertOptions) -> None:
         self._profile = device_profile(options)
         time = math.inf if options.latency is None else options.latency * 1e6
         size = math.inf if options.size is None else options.size * KIB
-        self._limits = np.array([time, size])
-
-    def exceeded(self, whole: Graph) -> bool:
-        """Whether ``whole``, the canonical network that savings are relative to, is beyond a limit."""
+        limits = np.array([time, size])
         self._fixed, self._free = self._of(whole)
-        self._over = np.maximum(self._fixed + self._free - self._limits, 0)
+        self._over = np.maximum(self._fixed + self._free - limits, 0)
         # What blocks can make sparse is worth as much as they will leave of it.
-        left = (np.minimum(self._limits, 1e30) - self._fixed) / np.maximum(self._free, 1)
-        self._left = np.clip(left, 0, 1)
+        self._left = np.clip((limits - self._fixed) / np.maximum(self._free, 1), 0, 1)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the network is beyond a limit."""
         return bool(self._over.any())
 
     def savings(self, narrower: Graph) -> tuple[float, float]:
@@ -206,59 +211,3 @@ class _Costs:
                 into = fixed if why_dense(graph, node) else free
                 into += prices.dense(node.name)
         return fixed, free
-
-
-def _without(graph: Graph, kept: Kept, inputs: Mapping[str, Array], seed: int) -> tuple[Graph, float]:
-    """The network with the channels ``kept``; layers that read them make up for the others by least squares.
-
-    And the error that is left, the sum over those layers, each relative to the power of its output.
-    """
-    result, error = permute(graph, kept), 0.0
-    if not kept:
-        return result, error
-    generator = np.random.default_rng(seed)
-    values = dict(inputs)
-    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
-    for i, (node, narrower) in enumerate(zip(graph.nodes, result.nodes, strict=True)):
-        values[node.output] = run_node(graph, node, values)
-        stay = kept.get(node.inputs[0])
-        if stay is not None and is_dense(node):
-            source = values[node.inputs[0]]
-            rows = kept.get(node.output, np.arange(len(node.weights["weight"])))
-            weight, lost = _refitted(node, source, stay, row_scale(graph, node), generator)
-            error += lost
-            narrower.weights["weight"] = weight[rows]
-            wanted = channel_means(values[node.output])[rows]
-            got = channel_means(run_node(result, narrower, {node.inputs[0]: source[:, stay]}))
-            narrower.weights["bias"] = (narrower.weights["bias"] + wanted - got).astype(np.float32)
-        values[node.output] = clipped(node, values[node.output])
-        for value in {v for v in node.inputs if last_use[v] == i}:
-            del values[value]
-    return result, error
-
-
-def _refitted(
-    node: Node, source: Array, stay: Array, scale: Array, generator: np.random.Generator
-) -> tuple[Array, float]:
-    """[O,C',...] f32: the weights that best give the layer's outputs from the channels ``stay`` alone; their error.
-
-    scale [O]: by what the outputs are multiplied before anything else sees them.
-    """
-    weight = node.weights["weight"]
-    hessian = moments.collect(node, source, source, generator).hessian
-    columns = to_columns(weight).astype(np.float64)
-    taps = int(np.prod(weight.shape[2:]))
-    at = np.arange(columns.shape[1]).reshape(taps, -1)
-    left = at[:, stay].ravel()
-    gone = np.setdiff1d(at, left)
-    repair = columns[:, gone] @ hessian[np.ix_(gone, left)] @ obs.inverse_moment(hessian[np.ix_(left, left)])
-    change = -columns
-    change[:, left] = repair
-    fitted = (columns + change)[:, left].reshape(len(weight), taps, len(stay)).swapaxes(1, 2)
-    error = _power(change * scale[:, None], hessian) / max(_power(columns * scale[:, None], hessian), 1e-30)
-    return fitted.reshape(len(weight), len(stay), *weight.shape[2:]).astype(np.float32), error
-
-
-def _power(weight: Array, hessian: Array) -> float:
-    """Of a layer's output."""
-    return float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
