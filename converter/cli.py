@@ -67,10 +67,16 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
         help="the device to convert for (default: the shipped profile of this machine's kernels)",
     )
     parser.add_argument(
-        "--latency", type=float, metavar="MS", help="prunes until the device is predicted to take so long"
+        "--latency",
+        type=float,
+        metavar="MS",
+        help="prunes until the device is predicted to take so long; with --block auto, whole channels too",
     )
     parser.add_argument(
-        "--size", type=float, metavar="KB", help="prunes until the weights take so many KB (1024 bytes)"
+        "--size",
+        type=float,
+        metavar="KB",
+        help="prunes until the weights take so many KB (1024 bytes); channels as above",
     )
     parser.add_argument(
         "--layer",

@@ -40,6 +40,9 @@ Kept = dict[str, Array]  # value -> [C'], the channels that stay, rising; values
 # layers lose inputs and outputs; blocks save the rest.
 _PARTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 _LEAST_KEPT = 1 / 4  # of a set's channels
+# By how much an error by lost channels counts more than one by lost blocks, as each is foreseen (docs/sparsity.md). Training mends
+# what blocks leave better.
+WEIGHT, TRAINED_WEIGHT = 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,12 @@ def plan_pruning(
     options: ConvertOptions,
     inputs: Mapping[str, Array],
     reach: float,
+    weight: float,
     progress: Progress = silent,
 ) -> Pruning:
     """Blocks for every layer and, where limits and the choice of blocks are the converter's, channels to go first.
 
-    inputs: name -> [N, ...] f32. Raises what ``plan_budget`` raises.
+    inputs: name -> [N, ...] f32; reach: of ``plan_budget``, which raises; weight: one of the two.
     """
     seed = options.seed
     if not options.limited or options.block != "auto":
@@ -82,13 +86,13 @@ def plan_pruning(
     best, least = None, math.inf
     for i, kept in enumerate(_candidates(graph, canonical, options, inputs)):
         progress("channels", i / (1 + len(_PARTS)))
-        narrower, error = without_channels(graph, kept, inputs, seed)
+        narrower, lost = without_channels(graph, kept, inputs, seed)
         try:
             budgets = plan_budget(canonical(narrower), options, inputs, seed, reach)
         except OutOfReach as refusal:  # with fewer channels there may be a way
             refused = refusal
             continue
-        error += sum(budget.error for budget in budgets.values())
+        error = weight * lost + sum(budget.error for budget in budgets.values())
         if error < least:
             best, least = Pruning(narrower, budgets, kept), error
         if not any(budget.share for budget in budgets.values()):

@@ -26,7 +26,7 @@ from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
 from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget
-from lacewing.converter.sparsity.channel_pruning import Pruning, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import TRAINED_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
 from lacewing.converter.training.data import Data, as_data
@@ -151,7 +151,9 @@ class FineTuning:
     def plan(self) -> Pruning:
         """The channels that go, and block and share of every layer; a benchmark of other patterns has its own."""
         reach = TAUGHT_REACH if self._recipe.loss is None else TRAINED_REACH
-        return plan_pruning(self._source, _canonical, self._options, self._inputs, reach, self._progress)
+        return plan_pruning(
+            self._source, _canonical, self._options, self._inputs, reach, TRAINED_WEIGHT, self._progress
+        )
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """The masks that training keeps to; a benchmark of other patterns has its own."""

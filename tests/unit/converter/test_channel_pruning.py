@@ -16,7 +16,7 @@ from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.sparsity.budget import REACH, device_profile, plan_budget
-from lacewing.converter.sparsity.channel_pruning import Pruning, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.permutation_sets import is_dense, permutation_sets, permute
 from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.sparsity.without_channels import without_channels
@@ -45,7 +45,9 @@ def planned(graph, part=None, **told):
     """For ``part`` of the time of ``graph``."""
     if part is not None:
         told["latency"] = part * microseconds(graph) / 1e3
-    return plan_pruning(graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH)
+    return plan_pruning(
+        graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH, WEIGHT
+    )
 
 
 def some_gone(graph, seed):
@@ -162,10 +164,12 @@ def test_limits_are_met_with_no_more_error_than_by_blocks_alone(part):
     graph = separable(c=32)
     told = options(graph, latency=part * microseconds(graph) / 1e3)
     inputs = stack(samples(graph), graph, 8)
-    found = plan_pruning(graph, canonical, told, inputs, REACH)
+    found = plan_pruning(graph, canonical, told, inputs, REACH, WEIGHT)
     plain = plan_budget(canonical(graph), told, inputs, 0)
     _, lost = without_channels(graph, found.kept, inputs, 0)
-    assert lost + sum(b.error for b in found.budgets.values()) <= sum(b.error for b in plain.values())
+    assert WEIGHT * lost + sum(b.error for b in found.budgets.values()) <= sum(
+        b.error for b in plain.values()
+    )
     prices = Prices(canonical(found.graph), device_profile(told))
     total = prices.rest.nanoseconds
     for name, budget in found.budgets.items():
@@ -189,7 +193,7 @@ def test_a_limit_on_bytes_takes_channels_too():
     inputs = stack(samples(graph), graph, 8)
     prices = Prices(canonical(graph), device_profile(options(graph)))
     whole = prices.rest.bytes + sum(prices.dense(n.name).bytes for n in canonical(graph).nodes)
-    found = plan_pruning(graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH)
+    found = plan_pruning(graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH, WEIGHT)
     assert found.kept
 
 
@@ -242,7 +246,9 @@ def test_the_search_says_how_far_it_is():
     graph, told = deepwise(), []
     limit = options(graph, latency=0.7 * microseconds(graph) / 1e3)
     inputs = stack(samples(graph), graph, 8)
-    plan_pruning(graph, canonical, limit, inputs, REACH, lambda stage, share: told.append((stage, share)))
+    plan_pruning(
+        graph, canonical, limit, inputs, REACH, WEIGHT, lambda stage, share: told.append((stage, share))
+    )
     shares = [share for _, share in told]
     assert {stage for stage, _ in told} == {"channels"}
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
