@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import accuracy.cifar
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from torch import nn
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.execute import Executor
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.source import load_graph, load_training_graph
 from lacewing.converter.training import Recipe
@@ -73,7 +70,7 @@ def test_other_patterns_drop_what_they_say_before_training(kind, sparsity):
     dataset = open_dataset(samples, {v: graph.shapes[v] for v in graph.inputs})
     recipe = Recipe(CifarTrain(pictures(), torch.arange(8)), schedule="one-shot")
     tuning = kind(graph, dataset, recipe, options, workers("cpu"), silent)
-    budgets = tuning.budgets(run_passes(deepcopy(graph)))
+    budgets = tuning.plan().budgets
     masks = tuning.masks(graph, budgets)
     tuning.prune(graph, masks)
     assert masks.sparsity() == pytest.approx(sparsity, abs=0.02)
