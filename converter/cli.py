@@ -209,7 +209,7 @@ def _report_text(report: ConversionReport) -> str:
 
 def _narrowed_lines(report: ConversionReport) -> list[str]:
     widths = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in report.narrowed.items())
-    return [f"whole channels went: {widths}"] if widths else []
+    return [f"whole channels went: {widths}; SQNR is of the network without them"] if widths else []
 
 
 def _training_lines(report: ConversionReport) -> list[str]:

@@ -34,7 +34,7 @@ from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.search import engine_metric, sparsest
 from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
 from lacewing.converter.sparsity.budget import REACH, device_profile
-from lacewing.converter.sparsity.channel_pruning import WEIGHT, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, plan_pruning
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.training.pipeline import fine_tune, prepared
@@ -140,7 +140,7 @@ def quantize_graph(
     statistics = collect_statistics(graph, dataset, options.seed, progress)
     if options.equalize and equalize(graph, statistics):
         statistics = collect_statistics(graph, dataset, options.seed, progress)
-    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, WEIGHT, progress)
+    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, CHANNEL_WEIGHT, progress)
     narrowed, graph, budgets = pruning.narrowed(graph), pruning.graph, pruning.budgets
     moved = rearrange_for(graph, budgets, inputs, options.seed) if options.rearrange else None
     if moved is not None:

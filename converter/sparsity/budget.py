@@ -140,6 +140,7 @@ def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
 
 
 def why_dense(graph: Graph, node: Node) -> str:
+    """Why blocks cannot go from the layer, whatever the options say; empty if they can."""
     weight = node.weights["weight"]
     if int(node.attrs.get("groups", 1)) != 1:
         return "grouped or depthwise"

@@ -8,7 +8,7 @@ by it, by the second-order score that judges blocks; its own weights, which nobo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ _PARTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 _LEAST_KEPT = 1 / 4  # of a set's channels
 # By how much an error by lost channels counts more than one by lost blocks, as each is foreseen (docs/sparsity.md). Training mends
 # what blocks leave better.
-WEIGHT, TRAINED_WEIGHT = 2.0, 4.0
+CHANNEL_WEIGHT, TRAINED_CHANNEL_WEIGHT = 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def plan_pruning(
     options: ConvertOptions,
     inputs: Mapping[str, Array],
     reach: float,
-    weight: float,
+    channel_weight: float,
     progress: Progress = silent,
 ) -> Pruning:
     """Blocks for every layer and, where limits and the choice of blocks are the converter's, channels to go first.
 
-    inputs: name -> [N, ...] f32; reach: of ``plan_budget``, which raises; weight: one of the two.
+    inputs: name -> [N, ...] f32; reach: of ``plan_budget``, which raises; channel_weight: one of the two.
     """
     seed = options.seed
     if not options.limited or options.block != "auto":
@@ -92,7 +92,7 @@ def plan_pruning(
         except OutOfReach as refusal:  # with fewer channels there may be a way
             refused = refusal
             continue
-        error = weight * lost + sum(budget.error for budget in budgets.values())
+        error = channel_weight * lost + sum(budget.error for budget in budgets.values())
         if error < least:
             best, least = Pruning(narrower, budgets, kept), error
         if not any(budget.share for budget in budgets.values()):
@@ -121,7 +121,7 @@ def _candidates(
     """The channels that stay, fewer and fewer; at first all."""
     yield {}
     whole = canonical(graph)
-    sets = [s for s in permutation_sets(graph) if _removable(graph, whole, s)]
+    sets = [s for s in permutation_sets(graph) if _removable(graph, whole, s, options.layers)]
     costs = _Costs(whole, options)
     if not sets or not costs.exceeded:
         return
@@ -138,8 +138,12 @@ def _readers(graph: Graph, moving: PermutationSet) -> list[Node]:
     return [n for n in graph.nodes if is_dense(n) and n.inputs[0] in moving.places]
 
 
-def _removable(graph: Graph, whole: Graph, moving: PermutationSet) -> bool:
-    """Whether layers read the set that are learned and that both forms of the network have alike."""
+def _removable(graph: Graph, whole: Graph, moving: PermutationSet, told: Container[str]) -> bool:
+    """Whether layers read the set that are learned and that both forms of the network have alike, and none is ``told``."""
+    if any(
+        n.name in told and (n.inputs[0] in moving.places or n.output in moving.places) for n in graph.nodes
+    ):
+        return False
     inputs = {n.name: n.weights["weight"].shape[1] for n in whole.nodes if is_dense(n)}
     readers = _readers(graph, moving)
     return bool(readers) and all(

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import write_atomically
+from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.training.recipe import Recipe
 
+Array = npt.NDArray[Any]
+
 _FILE = "training.pt"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Checkpoints:
@@ -26,7 +31,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
         self._path = folder / _FILE if folder is not None else None
-        self._fingerprint = fingerprint
+        self._fingerprint, self._plan = fingerprint, ""
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +43,9 @@ class Checkpoints:
         if self._path is None:
             return
         content = io.BytesIO()
-        torch.save({"format": _FORMAT, "fingerprint": self._fingerprint, **state}, content)
+        torch.save(
+            {"format": _FORMAT, "fingerprint": self._fingerprint, "plan": self._plan, **state}, content
+        )
         write_atomically(self._path, content.getvalue())
 
     def load(self) -> dict[str, Any] | None:
@@ -57,6 +64,23 @@ class Checkpoints:
                 "remove it to begin anew, or give another --checkpoint folder"
             )
         return state
+
+    def keep_to(self, plan: str, state: Mapping[str, Any] | None) -> None:
+        """``plan``: ``fingerprint_of_plan``. Raises OptionError where the loaded ``state`` is of another one."""
+        self._plan = plan
+        if state is not None and state["plan"] != plan:
+            raise OptionError(
+                f"{self._path}: belongs to a training in which other channels or blocks go; give the calibration samples and "
+                "--profile that it began with, or remove it to begin anew"
+            )
+
+
+def fingerprint_of_plan(budgets: Mapping[str, LayerBudget], places: Mapping[str, Array]) -> str:
+    """A digest of what goes from which layer; places: value -> [C'], the source's channel at each place."""
+    digest = hashlib.sha256(repr([(n, str(b.block), b.share) for n, b in sorted(budgets.items())]).encode())
+    for value, channels in sorted(places.items()):
+        digest.update(f"{value} {channels.tolist()}".encode())
+    return digest.hexdigest()
 
 
 def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: int) -> str:

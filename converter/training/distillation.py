@@ -65,7 +65,11 @@ class Distillation:
     def _placed(self, value: str, teacher: Tensor) -> Tensor:
         """``teacher`` [N,C,...] with the channels that the student has, in its order."""
         channels = self._places.get(value)
-        return teacher if channels is None else teacher.index_select(1, channels.to(teacher.device))
+        if channels is None:
+            return teacher
+        placed = teacher.index_select(1, channels.to(teacher.device))
+        # In the student's layout: to mix two costs a third of a step.
+        return placed.contiguous(memory_format=torch.channels_last) if placed.dim() == 4 else placed
 
     def _divergence(self, teacher: Tensor, student: Tensor) -> Tensor:
         if teacher.dim() != 2 or teacher.shape[1] < 2:

@@ -26,9 +26,9 @@ from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
 from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget
-from lacewing.converter.sparsity.channel_pruning import TRAINED_WEIGHT, Pruning, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
-from lacewing.converter.training.checkpoint import Checkpoints, fingerprint
+from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
 from lacewing.converter.training.data import Data, as_data
 from lacewing.converter.training.distillation import Distillation, inner_values
 from lacewing.converter.training.distributed import Workers
@@ -97,11 +97,12 @@ class FineTuning:
         """Trains to the end."""
         torch.manual_seed(self._options.seed)
         saved = self._checkpoints.load()
-        metric = self._metric_before()
         pruning = self.plan()
         self._raw, budgets = pruning.graph, pruning.budgets
         rearrangement = self._rearrange(budgets)
         self._places = pruning.places(rearrangement.orders if rearrangement else {})
+        self._checkpoints.keep_to(fingerprint_of_plan(budgets, self._places), saved)
+        metric = self._metric_before()
         masks = self.masks(self._raw, budgets)
         float_stage = self._float_stage(masks, fresh=saved is None)
         if saved is not None:
@@ -152,7 +153,13 @@ class FineTuning:
         """The channels that go, and block and share of every layer; a benchmark of other patterns has its own."""
         reach = TAUGHT_REACH if self._recipe.loss is None else TRAINED_REACH
         return plan_pruning(
-            self._source, _canonical, self._options, self._inputs, reach, TRAINED_WEIGHT, self._progress
+            self._source,
+            _canonical,
+            self._options,
+            self._inputs,
+            reach,
+            TRAINED_CHANNEL_WEIGHT,
+            self._progress,
         )
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:

@@ -16,7 +16,7 @@ from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.sparsity.budget import REACH, device_profile, plan_budget
-from lacewing.converter.sparsity.channel_pruning import WEIGHT, Pruning, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.permutation_sets import is_dense, permutation_sets, permute
 from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.sparsity.without_channels import without_channels
@@ -46,7 +46,7 @@ def planned(graph, part=None, **told):
     if part is not None:
         told["latency"] = part * microseconds(graph) / 1e3
     return plan_pruning(
-        graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH, WEIGHT
+        graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH, CHANNEL_WEIGHT
     )
 
 
@@ -164,10 +164,10 @@ def test_limits_are_met_with_no_more_error_than_by_blocks_alone(part):
     graph = separable(c=32)
     told = options(graph, latency=part * microseconds(graph) / 1e3)
     inputs = stack(samples(graph), graph, 8)
-    found = plan_pruning(graph, canonical, told, inputs, REACH, WEIGHT)
+    found = plan_pruning(graph, canonical, told, inputs, REACH, CHANNEL_WEIGHT)
     plain = plan_budget(canonical(graph), told, inputs, 0)
     _, lost = without_channels(graph, found.kept, inputs, 0)
-    assert WEIGHT * lost + sum(b.error for b in found.budgets.values()) <= sum(
+    assert CHANNEL_WEIGHT * lost + sum(b.error for b in found.budgets.values()) <= sum(
         b.error for b in plain.values()
     )
     prices = Prices(canonical(found.graph), device_profile(told))
@@ -178,11 +178,16 @@ def test_limits_are_met_with_no_more_error_than_by_blocks_alone(part):
     assert total <= told.latency * 1e6 * (1 + 1e-6)
 
 
-@pytest.mark.parametrize(
-    "told", [{"sparsity": 0.5}, {"block": "4x4", "latency": 1.0}, {"latency": 1.0}, {"size": 1e6}, {}]
-)
-def test_channels_stay_where_blocks_were_named_or_no_limit_is_exceeded(told):
-    graph = separable()
+@pytest.mark.parametrize("told", [{"block": "4x4"}, {}, {"layers": {"project": LayerChoice("4x4", 0.0)}}])
+def test_channels_stay_where_blocks_or_layers_were_named(told):
+    graph = deepwise()
+    kept = planned(graph, 0.97, **told).kept  # blocks of one size can do that, too
+    assert bool(kept) == (told == {}), kept
+
+
+@pytest.mark.parametrize("told", [{"sparsity": 0.5}, {"latency": 1.0}, {"size": 1e6}, {}])
+def test_channels_stay_where_no_limit_is_exceeded(told):
+    graph = deepwise()
     found = planned(graph, **told)
     assert found.kept == {}
     assert found.graph.shapes == graph.shapes
@@ -193,7 +198,9 @@ def test_a_limit_on_bytes_takes_channels_too():
     inputs = stack(samples(graph), graph, 8)
     prices = Prices(canonical(graph), device_profile(options(graph)))
     whole = prices.rest.bytes + sum(prices.dense(n.name).bytes for n in canonical(graph).nodes)
-    found = plan_pruning(graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH, WEIGHT)
+    found = plan_pruning(
+        graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH, CHANNEL_WEIGHT
+    )
     assert found.kept
 
 
@@ -247,7 +254,13 @@ def test_the_search_says_how_far_it_is():
     limit = options(graph, latency=0.7 * microseconds(graph) / 1e3)
     inputs = stack(samples(graph), graph, 8)
     plan_pruning(
-        graph, canonical, limit, inputs, REACH, WEIGHT, lambda stage, share: told.append((stage, share))
+        graph,
+        canonical,
+        limit,
+        inputs,
+        REACH,
+        CHANNEL_WEIGHT,
+        lambda stage, share: told.append((stage, share)),
     )
     shares = [share for _, share in told]
     assert {stage for stage, _ in told} == {"channels"}

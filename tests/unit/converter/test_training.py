@@ -27,6 +27,7 @@ from lacewing.converter.quantization.layerwise import channel_means, stack
 from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune, unlabelled
+from lacewing.converter.training.checkpoint import Checkpoints, fingerprint_of_plan
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
 from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.distributed import Workers
@@ -199,7 +200,7 @@ def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
 
 @pytest.mark.parametrize("features", [0.0, 1.0])
 def test_fine_tuning_with_fewer_channels_keeps_the_task_and_the_engines_bits(monkeypatch, features):
-    monkeypatch.setattr(finetune, "TRAINED_WEIGHT", 0.0)  # however dear, as many as the time asks for
+    monkeypatch.setattr(finetune, "TRAINED_CHANNEL_WEIGHT", 0.0)  # however dear, as many as the time asks for
     graph, told = raw_graph(), options(sparsity=0.0, profile="x86-avx512vnni")
     model = lower(run_passes(graph), tuned(told=told, epochs=1).plan)
     time = sum(device_profile(told).op(model, op) for op in model.ops) / 1e6
@@ -299,8 +300,6 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(output.os, "fsync", full)
     (tmp_path / "training.pt").rename(tmp_path / "kept")
     (tmp_path / "training.pt").write_bytes(before)
-    from lacewing.converter.training.checkpoint import Checkpoints
-
     with pytest.raises(lacewing.errors.OutputError, match="No space"):
         Checkpoints(tmp_path, "other").save({})
     assert (tmp_path / "training.pt").read_bytes() == before
@@ -311,6 +310,22 @@ def test_another_trainings_checkpoint_is_refused(tmp_path):
     tuned(tmp_path, epochs=1, quantized_epochs=0)
     with pytest.raises(OptionError, match="another network, recipe or options"):
         tuned(tmp_path, epochs=1, quantized_epochs=0, learning_rate=0.5)
+
+
+@pytest.mark.parametrize(
+    "other", [{"wide": LayerBudget(Block(4, 4), 0.5)}, {"wide": LayerBudget(Block(2, 4), 0.4)}]
+)
+@pytest.mark.parametrize("places", [{}, {"x": np.array([1, 0])}])
+def test_a_checkpoint_of_other_channels_or_blocks_is_refused(tmp_path, other, places):
+    plan = fingerprint_of_plan({"wide": LayerBudget(Block(2, 4), 0.5)}, {"x": np.array([0, 1])})
+    first = Checkpoints(tmp_path, "the same training")
+    first.keep_to(plan, None)
+    first.save({"float": {}})
+    again = Checkpoints(tmp_path, "the same training")
+    saved = again.load()
+    again.keep_to(plan, saved)
+    with pytest.raises(OptionError, match="other channels or blocks"):
+        again.keep_to(fingerprint_of_plan(other, places), saved)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
