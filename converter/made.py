@@ -58,9 +58,8 @@ class Made:
     sparsity: float = 0.0  # asked for, or found by ``--max-drop``
     attempts: list[Attempt] = field(default_factory=list)
     judged_by: int = 0  # held-out samples behind the drops
-    narrowed: dict[str, tuple[int, int]] = field(
-        default_factory=dict
-    )  # layer -> its outputs, before and after
+    # Layer -> its output channels before and after whole channels went.
+    narrowed: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def moved(self) -> bool:

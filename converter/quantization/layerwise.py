@@ -7,7 +7,7 @@ bias corrected) with everything before it already in its final state.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +73,23 @@ def walk(
             del reference[value], current[value]
         progress("layers", (i + 1) / len(graph.nodes))
     return sqnr
+
+
+def walk_float(
+    graph: Graph, inputs: Mapping[str, Array]
+) -> Iterator[tuple[Node, Mapping[str, Array], Array]]:
+    """Each node in order with the values at hand before it, among them its inputs, and its result before the fused clamp.
+
+    inputs: name -> [N, ...] f32. Values are let go after their last reader.
+    """
+    values = dict(inputs)
+    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
+    for i, node in enumerate(graph.nodes):
+        result = run_node(graph, node, values)
+        yield node, values, result
+        values[node.output] = clipped(node, result)
+        for value in {v for v in node.inputs if last_use[v] == i}:
+            del values[value]
 
 
 def run_node(graph: Graph, node: Node, values: Mapping[str, Array]) -> Array:

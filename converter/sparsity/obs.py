@@ -35,6 +35,11 @@ class Block:
         return f"{self.rows}x{self.columns}"
 
 
+def power(weight: Array, hessian: Array) -> float:
+    """tr(W H W'): of the output of ``weight`` [O][K] on inputs of moment ``hessian`` [K,K]."""
+    return float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
+
+
 def inverse_moment(hessian: Array) -> Array:
     """[K,K] f64: the inverse of the damped moment matrix. Inputs that are always zero get an arbitrary one."""
     power = np.diag(hessian).copy()

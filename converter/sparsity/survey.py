@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lacewing.converter.ir import Graph, Node
-from lacewing.converter.quantization.layerwise import clipped, run_node
+from lacewing.converter.quantization.layerwise import walk_float
 from lacewing.converter.sparsity import moments, obs
 from lacewing.converter.sparsity.columns import padded_rows, to_columns
 from lacewing.format.description import QUAD
@@ -50,16 +50,11 @@ def _visited(
     visit: Callable[[_Layer], Found],
 ) -> dict[str, Found]:
     generator = np.random.default_rng(seed)
-    values = dict(inputs)
-    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
-    found: dict[str, Found] = {}
-    for i, node in enumerate(graph.nodes):
-        if node.name in layers:
-            found[node.name] = visit(_Layer.seen(node, values[node.inputs[0]], generator))
-        values[node.output] = clipped(node, run_node(graph, node, values))
-        for value in {v for v in node.inputs if last_use[v] == i}:
-            del values[value]
-    return found
+    return {
+        node.name: visit(_Layer.seen(node, values[node.inputs[0]], generator))
+        for node, values, _ in walk_float(graph, inputs)
+        if node.name in layers
+    }
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class _Layer:
         """The layer on ``source`` [N,C,...]."""
         hessian = moments.collect(node, source, source, generator).hessian
         weight = to_columns(node.weights["weight"]).astype(np.float64)
-        power = max(float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True)), 1e-30)
+        power = max(obs.power(weight, hessian), 1e-30)
         channels = node.weights["weight"].shape[1]
         return _Layer(node.name, channels, weight, obs.inverse_moment(hessian), power)
 

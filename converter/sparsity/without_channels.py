@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lacewing.converter.ir import Graph, Node
-from lacewing.converter.quantization.layerwise import channel_means, clipped, run_node
+from lacewing.converter.quantization.layerwise import channel_means, run_node, walk_float
 from lacewing.converter.sparsity import moments, obs
 from lacewing.converter.sparsity.columns import to_columns
 from lacewing.converter.sparsity.permutation_sets import Orders, is_dense, permute
@@ -30,23 +30,18 @@ def without_channels(
     if not kept:
         return result, error
     generator = np.random.default_rng(seed)
-    values = dict(inputs)
-    last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
-    for i, (node, narrower) in enumerate(zip(graph.nodes, result.nodes, strict=True)):
-        values[node.output] = run_node(graph, node, values)
+    for (node, values, wanted), narrower in zip(walk_float(graph, inputs), result.nodes, strict=True):
         stay = kept.get(node.inputs[0])
-        if stay is not None and is_dense(node):
-            source = values[node.inputs[0]]
-            rows = kept.get(node.output, np.arange(len(node.weights["weight"])))
-            weight, lost = _refitted(node, source, stay, row_scale(graph, node), generator)
-            error += lost
-            narrower.weights["weight"] = weight[rows]
-            wanted = channel_means(values[node.output])[rows]
-            got = channel_means(run_node(result, narrower, {node.inputs[0]: source[:, stay]}))
-            narrower.weights["bias"] = (narrower.weights["bias"] + wanted - got).astype(np.float32)
-        values[node.output] = clipped(node, values[node.output])
-        for value in {v for v in node.inputs if last_use[v] == i}:
-            del values[value]
+        if stay is None or not is_dense(node):
+            continue
+        source = values[node.inputs[0]]
+        rows = kept.get(node.output, np.arange(len(node.weights["weight"])))
+        weight, lost = _refitted(node, source, stay, row_scale(graph, node), generator)
+        error += lost
+        narrower.weights["weight"] = weight[rows]
+        got = run_node(result, narrower, {node.inputs[0]: source[:, stay]})
+        bias = narrower.weights["bias"] + channel_means(wanted)[rows] - channel_means(got)
+        narrower.weights["bias"] = bias.astype(np.float32)
     return result, error
 
 
@@ -68,10 +63,6 @@ def _refitted(
     change = -columns
     change[:, left] = repair
     fitted = (columns + change)[:, left].reshape(len(weight), taps, len(stay)).swapaxes(1, 2)
-    error = _power(change * scale[:, None], hessian) / max(_power(columns * scale[:, None], hessian), 1e-30)
+    scale = scale[:, None]
+    error = obs.power(change * scale, hessian) / max(obs.power(columns * scale, hessian), 1e-30)
     return fitted.reshape(len(weight), len(stay), *weight.shape[2:]).astype(np.float32), error
-
-
-def _power(weight: Array, hessian: Array) -> float:
-    """Of a layer's output."""
-    return float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))

@@ -57,9 +57,8 @@ class FineTuned:
     history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     metric: dict[str, float] = field(default_factory=dict)  # of the recipe: "float" before, "quantized" after
     rearrangement: Rearrangement | None = None
-    narrowed: dict[str, tuple[int, int]] = field(
-        default_factory=dict
-    )  # layer -> its outputs, before and after
+    # Layer -> its output channels before and after whole channels went.
+    narrowed: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class FineTuning:
