@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
+from lacewing.converter.errors import ConversionError
+
 _Module = TypeVar("_Module", bound=nn.Module)
+_Made = TypeVar("_Made")
+
+_PATIENCE = timedelta(hours=4)  # while the first process plans; torch would give up after ten minutes on GPUs
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,28 @@ class Workers:
         ids = [self.device.index or 0] if self.device.type == "cuda" else None
         # Values that SquareHead does not read leave some scales without a gradient.
         return nn.parallel.DistributedDataParallel(network, device_ids=ids, find_unused_parameters=True)
+
+    def of_first(self, make: Callable[[], _Made]) -> _Made:
+        """What ``make`` gives in the first process, for all: others might choose differently, on another processor.
+
+        What ``make`` raises is raised there; in the others as a ConversionError.
+        """
+        if self.world == 1:
+            return make()
+        if self.leads:
+            try:
+                result = make()
+            except Exception as error:
+                distributed.broadcast_object_list([None, str(error) or type(error).__name__], 0)
+                raise
+            distributed.broadcast_object_list([result, None], 0)
+            return result
+        received: list[Any] = [None, None]
+        distributed.broadcast_object_list(received, 0)
+        if received[1] is not None:
+            raise ConversionError(f"the first process failed: {received[1]}")
+        found: _Made = received[0]
+        return found
 
     def share(self, network: nn.Module) -> None:
         """Gives every process the parameters and buffers of the first one, in place."""
@@ -75,7 +103,7 @@ def workers(device: str | None = None) -> Iterator[Workers]:
         torch.cuda.set_device(chosen)
     joined = not distributed.is_initialized()
     if joined:
-        distributed.init_process_group("nccl" if cuda else "gloo")
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
     try:
         yield Workers(distributed.get_rank(), distributed.get_world_size(), chosen)
     finally:

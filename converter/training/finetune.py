@@ -33,7 +33,7 @@ from lacewing.converter.training.data import Data, as_data
 from lacewing.converter.training.distillation import Distillation, inner_values
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage, Trainer, measure
-from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.masks import BlockMasks, Mask
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.nncf_engine import NncfNetwork
 from lacewing.converter.training.nncf_quantizers import require_nncf
@@ -95,10 +95,11 @@ class FineTuning:
     def run(self) -> FineTuned:
         """Trains to the end."""
         torch.manual_seed(self._options.seed)
-        saved = self._checkpoints.load()
-        pruning = self.plan()
+        saved = self._workers.of_first(self._checkpoints.load)
+        pruning, rearrangement = self._workers.of_first(self._planned)
         self._raw, budgets = pruning.graph, pruning.budgets
-        rearrangement = self._rearrange(budgets)
+        if rearrangement is not None:
+            self._raw = rearrangement.apply(self._raw)
         self._places = pruning.places(rearrangement.orders if rearrangement else {})
         self._checkpoints.keep_to(fingerprint_of_plan(budgets, self._places), saved)
         metric = self._metric_before()
@@ -173,14 +174,12 @@ class FineTuning:
         """The float network to imitate; in the quantized stage with the values that this stage has."""
         return _canonical(self._source) if quantized else self._source
 
-    def _rearrange(self, budgets: Mapping[str, LayerBudget]) -> Rearrangement | None:
-        """Moves the channels of ``self._raw`` so that what is worth keeping shares blocks."""
+    def _planned(self) -> tuple[Pruning, Rearrangement | None]:
+        """What goes, and how channels move so that what is worth keeping shares blocks."""
+        pruning = self.plan()
         if not self._recipe.rearrange:
-            return None
-        found = rearrange_for(self._raw, budgets, self._inputs, self._options.seed)
-        if found is not None:
-            self._raw = found.apply(self._raw)
-        return found
+            return pruning, None
+        return pruning, rearrange_for(pruning.graph, pruning.budgets, self._inputs, self._options.seed)
 
     def _metric_before(self) -> dict[str, float]:
         found = self._measured(Network(self._source))
@@ -198,38 +197,49 @@ class FineTuning:
         graph, saliency = self._raw, None
         at_once = recipe.schedule == "one-shot" or not epochs
         if masks.budgets and at_once:
-            graph = copy.deepcopy(graph)
-            self.prune(graph, masks)
-            if fresh and recipe.reconstruct:
-                reconstruct(
-                    graph,
-                    self._raw,
-                    masks,
-                    self._data,
-                    recipe.reconstruct,
-                    recipe.seed,
-                    self._workers.device,
-                    self._progress,
-                )
+            graph, keep = self._workers.of_first(lambda: self._pruned(masks, repair=fresh))
+            masks.set(keep)
         elif masks.budgets:
             saliency = Saliency(recipe.saliency, masks.nodes())
         return Stage("float", Network(graph), recipe, epochs, recipe.learning_rate, masks, saliency)
 
+    def _pruned(self, masks: BlockMasks, repair: bool) -> tuple[Graph, dict[str, Mask]]:
+        """The network pruned at once, and what its masks keep."""
+        graph, recipe = copy.deepcopy(self._raw), self._recipe
+        self.prune(graph, masks)
+        if repair and recipe.reconstruct:
+            reconstruct(
+                graph,
+                self._raw,
+                masks,
+                self._data,
+                recipe.reconstruct,
+                recipe.seed,
+                self._workers.device,
+                self._progress,
+            )
+        return graph, masks.keep
+
     def _quantized_stage(self, graph: Graph, masks: BlockMasks, budgets: Mapping[str, LayerBudget]) -> Stage:
-        statistics = collect_statistics(graph, self._dataset, self._options.seed, self._progress)
-        plan = assign(graph, statistics, self._options.ranges)
+        plan = self._workers.of_first(lambda: self._quantization(graph))
         for name, layer in plan.layers.items():
             budget = budgets[name]
             layer.block_rows, layer.dense_reason = budget.block.rows, budget.reason
             layer.keep = masks.quads(name)
-        if self._options.ranges == FITTED:
-            narrow(graph, plan, self._inputs, self._progress)
         recipe = self._recipe
         nncf = recipe.engine == "nncf"
         network = NncfNetwork(graph, plan, self._inputs) if nncf else QuantizedNetwork(graph, plan)
         return Stage(
             "quantized", network, recipe, recipe.quantized_epochs, recipe.quantized_learning_rate, masks
         )
+
+    def _quantization(self, graph: Graph) -> QuantizationPlan:
+        """Scales and zero points that the quantized stage begins with."""
+        statistics = collect_statistics(graph, self._dataset, self._options.seed, self._progress)
+        plan = assign(graph, statistics, self._options.ranges)
+        if self._options.ranges == FITTED:
+            narrow(graph, plan, self._inputs, self._progress)
+        return plan
 
     def _train(self, stage: Stage, teacher: Graph, save: Callable[[Stage], None]) -> None:
         recipe = self._recipe

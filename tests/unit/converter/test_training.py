@@ -443,20 +443,12 @@ def test_options_of_training_without_training_are_refused():
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_they_agree_on(tmp_path):
+@pytest.mark.parametrize("schedule", ["cubic", "one-shot"])
+def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, schedule):
     script = Path(__file__).with_name("train_in_two.py")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29571",
-    ]
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
-    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(script), str(tmp_path), schedule]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = ((tmp_path / f"weights_{rank}").read_bytes() for rank in range(2))
     assert first == second

@@ -1,6 +1,10 @@
-"""Run by torchrun: fine-tunes the small network in several processes; each writes the file it would have written."""
+"""Run by torchrun: fine-tunes the small network in several processes; each writes the file it would have written.
+
+Alone, every process would choose other blocks and scales than the rest, for it calibrates with samples of its own.
+"""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,6 +29,7 @@ def kept(*arguments):
 
 
 conversion.fine_tune = kept
-told = options(finetune=recipe(), input_shapes={"image": (1, 3, 10, 10)})
-convert(trained_net(), folder / "m.lace", told)
+told = options(finetune=recipe(schedule=sys.argv[2], reconstruct=1), input_shapes={"image": (1, 3, 10, 10)})
+rank, world = distributed.get_rank(), distributed.get_world_size()
+convert(trained_net(), folder / "m.lace", replace(told, calibration=told.calibration[rank::world]))
 distributed.destroy_process_group()
