@@ -31,7 +31,7 @@ DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which th
 NOT_NEEDED = "the target is met without it"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
 KIB = 1024
-# How far `global` may take one layer from the overall sparsity, in parts of what that keeps or drops, whichever is less
+# How far `global` may take one layer from the overall sparsity: down in parts of what goes, up in parts of what stays
 # (docs/sparsity.md). Where a teacher alone mends, layers mend each other, and their own errors say less; where labels teach,
 # they still say which layers have weights to spare.
 REACH, TAUGHT_REACH, TRAINED_REACH = 0.5, 0.25, 0.9
@@ -41,7 +41,7 @@ _MOST_PADDING = 1 / 8
 _LEAST_GAIN = 0.03  # of a layer's time, that blocks must bring: a profile knows times no better
 _SAVED = 0.8  # of the time that even blocks of 2x4 would save, that `auto` saves at least
 _SPARSITY_STEP = 1e-3  # to which the even sparsity that meets limits is found
-_SHARES = 20  # steps between the least and the most share of a layer; the overall sparsity is one of them
+_SHARES = 10  # steps from the overall sparsity to the least share of a layer, and as many to the most
 
 
 @dataclass(frozen=True)
@@ -192,13 +192,12 @@ def _solved(
     taken: Price,
     reach: float,
 ) -> dict[str, LayerBudget]:
-    """The least error within the options' limits. Layers that no block makes faster are dense and not counted."""
+    """The least error within the options' limits. Layers that even blocks make no faster are dense and not counted."""
     blocks = dict.fromkeys(block for own in scores.values() for block in own)
     even = {block: _even_sparsity(nodes, block, options, prices, taken) for block in blocks}
     if not any(even.values()):
         return {n.name: LayerBudget(DENSE, 0.0, NOT_NEEDED) for n in nodes}
-    shares = {block: _shares(sparsity, reach) for block, sparsity in even.items()}
-    choices = [_choices(n, scores[n.name], shares, prices) for n in nodes]
+    choices = [_choices(n, scores[n.name], even, reach, prices) for n in nodes]
     wanted = options.sparsity * sum(
         n.weights["weight"].size for n, own in zip(nodes, choices, strict=True) if own[0].block is not None
     )
@@ -244,28 +243,35 @@ def _even(nodes: Sequence[Node], block_name: str, sparsity: float, prices: Price
 
 
 def _shares(sparsity: float, reach: float) -> Array:
-    """The shares of a layer's blocks that may go. None is far from the even one: the error of dropping many is more than
-    the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
-    most = reach * min(sparsity, 1 - sparsity)
-    around = np.linspace(sparsity - most, sparsity + most, _SHARES + 1)
-    return np.minimum(around, MAX_SPARSITY)
+    """The shares of a layer's blocks that may go, the even one among them. None is far from it: the error of dropping many is
+    more than the sum of what each alone would do, and layers that are cheap by that sum would bear it all."""
+    steps = np.linspace(0, reach, _SHARES + 1)
+    found: Array = np.concatenate([sparsity * (1 - steps[::-1]), sparsity + (1 - sparsity) * steps[1:]])
+    return found.clip(max=MAX_SPARSITY)
 
 
-def _choices(node: Node, scores: Scores, shares: Mapping[obs.Block, Array], prices: Prices) -> list[Choice]:
-    """Every block and share that makes the layer faster; dense if none does.
+def _choices(
+    node: Node, scores: Scores, even: Mapping[obs.Block, float], reach: float, prices: Prices
+) -> list[Choice]:
+    """Every block and share that makes the layer faster; dense if no block does with no more than its ``even`` share gone.
 
-    A layer that could gain is never dense: it would push its part of the loss onto the others (docs/sparsity.md).
+    A layer that could gain is never dense: it would push its part of the loss onto the others (docs/sparsity.md). One that
+    gains only where more goes than was asked for need not bear that.
     """
     weights, dense = node.weights["weight"].size, prices.dense(node.name)
-    found = []
+    found, gains = [], False
     for block, rising in scores.items():
         total = np.concatenate([[0.0], np.cumsum(rising)])
-        for drop in sorted({round(float(share) * len(rising)) for share in shares[block]} - {0}):
+        most = round(even[block] * len(rising))
+        for drop in sorted(
+            {round(float(share) * len(rising)) for share in _shares(even[block], reach)} - {0}
+        ):
             price = prices.sparse(node.name, block, len(rising) - drop)
             if _pays(price.nanoseconds, dense.nanoseconds):
                 share = drop / len(rising)
                 found.append(Choice(block, share, float(total[drop]), *price, share * weights))
-    return found or [Choice(None, 0.0, 0.0, dense.nanoseconds, dense.bytes, 0.0)]
+                gains |= drop <= most
+    return found if gains else [Choice(None, 0.0, 0.0, dense.nanoseconds, dense.bytes, 0.0)]
 
 
 def _limits(

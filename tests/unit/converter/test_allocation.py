@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import residual_network, samples
+from graphs import RELU, Builder, residual_network, samples
 
 from lacewing import Session
 from lacewing.cli import main
@@ -165,11 +165,23 @@ def test_sparsity_is_met_near_the_even_share_and_auto_saves_most_of_the_time(spa
         dense = cost(plan()[0], prices).nanoseconds
         saved = dense - cost(even, prices).nanoseconds
         assert dense - cost(found, prices).nanoseconds >= 0.8 * saved * (1 - 1e-5)
-    far = reach * min(sparsity, 1 - sparsity)
+    lowest, highest = sparsity * (1 - reach), sparsity + reach * (1 - sparsity)
     for name, budget in found.items():
         if budget.share:
             half = 0.5 / prices.blocks(name, budget.block)  # a share is a whole number of blocks
-            assert abs(budget.share - sparsity) <= far + half, (name, budget)
+            assert lowest - half <= budget.share <= highest + half, (name, budget)
+
+
+def test_where_a_large_layer_has_weights_to_spare_another_keeps_most_of_its_own():
+    b = Builder(0)
+    small = b.conv("small", b.conv("stem", "x", 32, clip=RELU), 32, clip=RELU)
+    graph = b.graph(b.conv("large", small, 128))
+    weights = graph.nodes[-1].weights["weight"]
+    weights[np.random.default_rng(1).random((32, 8)).repeat(4, 0).repeat(4, 1) > 0.05] = 0  # blocks of 4x4
+    options = ConvertOptions(samples(graph), sparsity=0.75, block="4x4", profile="x86-avx512vnni")
+    found = plan_budget(graph, options, stack(samples(graph), graph, 8), 0, TRAINED_REACH)
+    assert found["large"].share > 0.9
+    assert found["small"].share < 0.2
 
 
 def test_auto_has_no_more_error_than_the_even_network(tmp_path):
