@@ -263,9 +263,8 @@ def _choices(
     for block, rising in scores.items():
         total = np.concatenate([[0.0], np.cumsum(rising)])
         most = round(even[block] * len(rising))
-        for drop in sorted(
-            {round(float(share) * len(rising)) for share in _shares(even[block], reach)} - {0}
-        ):
+        shares = _shares(even[block], reach)
+        for drop in sorted({round(float(share) * len(rising)) for share in shares} - {0}):
             price = prices.sparse(node.name, block, len(rising) - drop)
             if _pays(price.nanoseconds, dense.nanoseconds):
                 share = drop / len(rising)

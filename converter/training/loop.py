@@ -17,7 +17,7 @@ from lacewing.converter.training.batch_norms import measure_moments
 from lacewing.converter.training.data import Data, batches, in_order, moved, steps_per_epoch
 from lacewing.converter.training.distillation import Distillation
 from lacewing.converter.training.distributed import Workers
-from lacewing.converter.training.masks import BlockMasks
+from lacewing.converter.training.masks import BlockMasks, Mask
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe, mean_metric
@@ -164,11 +164,15 @@ class Trainer:
         )
 
     def _choose(self, stage: Stage, schedule: SparsitySchedule, done: float) -> None:
+        stage.masks.set(self._workers.of_first(lambda: self._chosen(stage, schedule, done)))
+        stage.masks.apply(stage.network)
+
+    def _chosen(self, stage: Stage, schedule: SparsitySchedule, done: float) -> dict[str, Mask]:
         assert stage.saliency is not None and isinstance(stage.network, Network)
         left = max(0.0, 1 - done / stage.recipe.ramp) if stage.recipe.ramp else 0.0
         scores, growth = stage.saliency.scores(stage.network), stage.saliency.growth(stage.network)
         stage.masks.choose(scores, schedule.share(done), growth, stage.recipe.regrow * left)
-        stage.masks.apply(stage.network)
+        return stage.masks.keep
 
     def _measure_moments(self, stage: Stage) -> None:
         """All processes measure the same batches, so that they validate the same network."""
