@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from lacewing.converter.ir import Graph
@@ -45,6 +46,10 @@ class Prices:
             self._dense[layers[op.name]] = price
             if op.kind == "conv":
                 self._sizes[layers[op.name]] = conv_sizes(model, op)
+
+    def whole(self) -> Price:
+        """The network with all its weights."""
+        return functools.reduce(Price.plus, self._dense.values(), self.rest)
 
     def dense(self, name: str) -> Price:
         """The layer with all its weights, or whatever a layer that is never pruned becomes."""
