@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 NETWORKS = ("resnet20_cifar10", "resnet56_cifar10", "mobilenet_v1_0.5_cifar10")
@@ -13,6 +13,8 @@ SEEDS = (0, 1, 2)
 CHANNEL_SHARES = (0.875, 0.75, 0.5)
 # Of the dense network's predicted time: where patterns that are equally fast are compared.
 EQUAL_TIME = 2 / 3
+# What two processor cores can do for every pattern in hours, not days.
+SHORT_EPOCHS = 6
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Cell:
     engine: str = "lacewing"  # that computes the quantized stage
     data: str = "full"  # or "500": images without labels; "plain": the same, converted without training
     time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
+    epochs: int = 0  # instead of as many as the network gets
 
     @property
     def id(self) -> str:
@@ -42,6 +45,7 @@ class Cell:
         parts += [] if self.distill else ["nodistill"]
         parts += [] if self.engine == "lacewing" else [self.engine]
         parts += [] if self.data == "full" else [f"d{self.data}"]
+        parts += [f"e{self.epochs}"] if self.epochs else []
         return "-".join(parts)
 
 
@@ -89,6 +93,12 @@ def ablation() -> list[Cell]:
     return found
 
 
+def short() -> list[Cell]:
+    """All of the above on the smallest network, one seed and few epochs."""
+    cells = dict.fromkeys((*headline((0,)), *comparison(), *ablation()))
+    return [replace(cell, epochs=SHORT_EPOCHS) for cell in cells if cell.network == NETWORKS[0]]
+
+
 def little_data() -> list[Cell]:
     """ResNet-20 with 500 images without labels, trained and not; float is the published network."""
     return [
@@ -98,4 +108,6 @@ def little_data() -> list[Cell]:
     ]
 
 
-PARTS = {"headline": headline, "comparison": comparison, "ablation": ablation, "little": little_data}
+PARTS = {
+    "headline": headline, "comparison": comparison, "ablation": ablation, "short": short, "little": little_data,
+}  # fmt: skip

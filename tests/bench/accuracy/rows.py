@@ -45,13 +45,13 @@ def rows_of(network: str, seconds: float) -> list[Row]:
 
 
 def merged(rows: list[Row], older: Iterable[Row]) -> list[Row]:
-    """``rows`` and the older ones of cells that they lack; an older row's other seeds join the new one's."""
+    """``rows`` and the older ones of cells that they lack; an older row's other seeds join the new one's if trained alike."""
     new = {identity(row): row for row in rows if row["metric"] == "top1"}
     kept = []
     for row in older:
         if identity(row) not in new:
             kept.append(row)
-        elif row["metric"] == "top1":
+        elif row["metric"] == "top1" and row.get("settings") == new[identity(row)]["settings"]:
             joined = new[identity(row)]
             joined |= _spread(row["by_seed"] | joined["by_seed"])
     return [*kept, *rows]
@@ -72,12 +72,20 @@ def _top1(members: list[Result]) -> Row:
     return _common(members[0]) | {
         "target": "torch" if members[0]["cell"]["method"] == "float" else "x86",
         "metric": "top1",
+        "settings": members[0]["settings"],
         **_spread({str(m["cell"]["seed"]): m["top1"] for m in members}),
         "start": members[0]["start"],
         "measured_sparsity": members[0].get("sparsity", 0.0),
+        "loss": statistics.median(_loss(m) for m in members),
         "equal_images": min(m.get("equal_images", 0) for m in members),
         "seconds": statistics.median(m["seconds"] for m in members),
     }
+
+
+def _loss(result: Result) -> float:
+    """On the training images, in the last epoch before the quantized ones; it varies less between seeds than top-1."""
+    epochs = result.get("history", {}).get("float", [])
+    return float(epochs[-1]["loss"]) if epochs else 0.0
 
 
 def _spread(by_seed: dict[str, float]) -> Row:

@@ -45,14 +45,23 @@ def tables(document: dict[str, Any]) -> str:
     )
     parts = [f"{document['machine']}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
-        mine = [r for r in rows if r["model"] == model and r["data"] == "full"]
-        if mine:
-            epochs = f"{document['epochs'][model]} epochs, the last {document['quantized_epochs']} quantized."
-            parts += [f"\n### {model}\n", epochs + "\n", *_network(mine)]
+        for epochs in _lengths(rows, model):
+            how_long = epochs or document["epochs"][model]
+            title = f"\n### {model}, {how_long} epochs, the last {document['quantized_epochs']} quantized\n"
+            parts += [title, *_network(_trained(rows, model, epochs))]
     little = [r for r in rows if r["data"] != "full" and r["metric"] == "top1"]
     if little:
         parts += ["\n### 500 images without labels\n", *_little(little)]
     return "\n".join(parts)
+
+
+def _lengths(rows: list[Row], model: str) -> list[int]:
+    """How many epochs the rows of ``model`` are asked for, 0 for its own number."""
+    return sorted({r["epochs"] for r in rows if r["model"] == model and r["data"] == "full"})
+
+
+def _trained(rows: list[Row], model: str, epochs: int) -> list[Row]:
+    return [r for r in rows if (r["model"], r["data"], r["epochs"]) == (model, "full", epochs)]
 
 
 def _network(rows: list[Row]) -> list[str]:
@@ -60,8 +69,8 @@ def _network(rows: list[Row]) -> list[str]:
     floats = [r for r in top1 if r["block"] == "float"]
     base = floats[0]["median"] if floats else None
     lines = [
-        "| | asked | of all conv weights | top-1 | spread | seeds | against float | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| | asked | of all conv weights | top-1 | spread | seeds | against float | training loss | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(top1, key=_order):
         time, size = _cost(rows, r, MILLISECONDS), _other(rows, r, "bytes", "")
@@ -71,7 +80,7 @@ def _network(rows: list[Row]) -> list[str]:
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
             f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
-            f"| {r['runs']} | {lost} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
+            f"| {r['runs']} | {lost} | {_figure(r.get('loss'), 3)} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
         )
     return lines
 
@@ -133,23 +142,22 @@ def _figure(value: float | None, digits: int) -> str:
 
 
 def pictures(document: dict[str, Any]) -> dict[str, str]:
-    """{file name: picture} of every network and cost; where fewer than two files were measured there is nothing to see."""
+    """{file name: picture} of every network, length of training and cost; where fewer than two files were measured there is
+    nothing to see."""
     rows: list[Row] = document["rows"]
-    return {
-        f"accuracy_{model}_{cost.name}.svg": picture(document, model, cost)
-        for model in dict.fromkeys(r["model"] for r in rows)
-        for cost in PICTURES
-        if sum(
-            (r["model"], r["metric"]) == (model, cost.metric) and r["target"].startswith(cost.target)
-            for r in rows
-        )
-        > 1
-    }
+    found = {}
+    for model in dict.fromkeys(r["model"] for r in rows):
+        for epochs in _lengths(rows, model):
+            mine, length = _trained(rows, model, epochs), f"_{epochs}_epochs" if epochs else ""
+            for cost in PICTURES:
+                if sum(r["metric"] == cost.metric and r["target"].startswith(cost.target) for r in mine) > 1:
+                    title = f"{model}{length.replace('_', ' ')}: top-1 % over {cost.title}"
+                    found[f"accuracy_{model}{length}_{cost.name}.svg"] = picture(mine, title, cost)
+    return found
 
 
-def picture(document: dict[str, Any], model: str, cost: Cost) -> str:
-    """Accuracy over ``cost``: a line per pattern, up and left is better."""
-    rows = [r for r in document["rows"] if r["model"] == model and r["data"] == "full"]
+def picture(rows: list[Row], title: str, cost: Cost) -> str:
+    """Accuracy of ``rows`` over ``cost``: a line per pattern, up and left is better."""
     points, rings = _points(rows, cost, timed=False), _points(rows, cost, timed=True)
     floats = [r["median"] for r in rows if r["metric"] == "top1" and r["block"] == "float"]
     both = [point for line in (*points.values(), *rings.values()) for point in line]
@@ -163,7 +171,7 @@ def picture(document: dict[str, Any], model: str, cost: Cost) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        f'<text x="{LEFT}" y="22" font-size="15">{escape(model)}: top-1 % over {escape(cost.title)}</text>',
+        f'<text x="{LEFT}" y="22" font-size="15">{escape(title)}</text>',
         *_axes(at, x_most, y_least, y_most),
     ]
     for value in floats:

@@ -145,27 +145,27 @@ class Unlabelled500:
         return self._data.batch([self._indices[i] for i in indices], generator)[0], None
 
 
-def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
-    """How the cell is trained."""
-    common = {"metric": right, "batch_size": BATCH, "learning_rate": rate_of(cell), "precision": "bfloat16"}
-    common |= {"rearrange": cell.rearrange, "engine": cell.engine, "schedule": "one-shot"}
-    common |= {"watch": False}  # to measure after every epoch takes a seventh of the time
-    if cell.data != "full":
-        few = {"batch_size": 50, "learning_rate": LITTLE_RATE, "reconstruct": LITTLE_EPOCHS // 5}
-        return Recipe(
-            Unlabelled500(train_set()),
-            validation,
-            epochs=epochs_of(cell),
-            quantized_epochs=LITTLE_EPOCHS // 5,
-            **(common | few),
-        )
+def settings_of(cell: Cell) -> dict[str, Any]:
+    """How the cell is trained: what its recipe says beside data, loss and metric. A result of others is not the cell's."""
+    if cell.data == "plain":
+        return {"epochs": 0}
+    settings = {"epochs": epochs_of(cell), "precision": "bfloat16", "schedule": "one-shot"}
+    settings |= {"rearrange": cell.rearrange, "engine": cell.engine}
+    settings |= {"watch": False}  # to measure after every epoch takes a seventh of the time
+    if cell.data == "500":
+        settings |= {"batch_size": 50, "learning_rate": LITTLE_RATE, "reconstruct": LITTLE_EPOCHS // 5}
+        return settings | {"quantized_epochs": LITTLE_EPOCHS // 5}
+    settings |= {"batch_size": BATCH, "learning_rate": rate_of(cell), "weight_decay": 5e-4}
+    settings |= {"quantized_epochs": 0 if cell.method == "float" else QUANTIZED_EPOCHS}
     # Inner values teach nothing that labels and answers do not: 82.9 % with and without them, three epochs at 75 %.
-    weights = {"features": 0} if cell.distill else {"answers": 0, "features": 0}
-    quantized = 0 if cell.method == "float" else QUANTIZED_EPOCHS
-    return Recipe(
-        train_set(), validation, loss=cross_entropy, epochs=epochs_of(cell), quantized_epochs=quantized,
-        weight_decay=5e-4, **common, **weights,
-    )  # fmt: skip
+    return settings | ({"features": 0} if cell.distill else {"answers": 0, "features": 0})
+
+
+def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
+    """The cell's settings with the images that it learns from."""
+    if cell.data == "500":
+        return Recipe(Unlabelled500(train_set()), validation, metric=right, **settings_of(cell))
+    return Recipe(train_set(), validation, loss=cross_entropy, metric=right, **settings_of(cell))
 
 
 def source_of(cell: Cell, device: str) -> Graph:
@@ -223,16 +223,16 @@ def rate_of(cell: Cell) -> float:
 
 def epochs_of(cell: Cell) -> int:
     """How long the cell is trained."""
-    return {"full": EPOCHS[cell.network], "500": LITTLE_EPOCHS, "plain": 0}[cell.data]
+    return LITTLE_EPOCHS if cell.data == "500" else cell.epochs or EPOCHS[cell.network]
 
 
 def result_of(cell: Cell) -> dict[str, Any] | None:
-    """The cell's result, if it was trained for as many epochs as now."""
+    """The cell's result, if it was trained as it would be now."""
     path = FOLDER / f"{cell.id}.json"
     if not path.exists():
         return None
     found: dict[str, Any] = json.loads(path.read_text())
-    return found if found["epochs"] == epochs_of(cell) else None
+    return found if found.get("settings") == settings_of(cell) else None
 
 
 def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
@@ -242,7 +242,7 @@ def run(cell: Cell, device: str = "cpu") -> dict[str, Any]:
         return found
     FOLDER.mkdir(parents=True, exist_ok=True)
     made = _converted(cell) if cell.data == "plain" else _trained(cell, device)
-    result = {"cell": asdict(cell), "epochs": epochs_of(cell), "device": device, **made}
+    result = {"cell": asdict(cell), "settings": settings_of(cell), "device": device, **made}
     write_atomically(FOLDER / f"{cell.id}.json", json.dumps(result, indent=1).encode())
     checkpoint = FOLDER / cell.id
     if checkpoint.exists():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import accuracy.cifar
 import numpy as np
 import pytest
 import torch
+from accuracy import train
 from accuracy.base import mobilenet
+from accuracy.cells import NETWORKS as CELL_NETWORKS
 from accuracy.cells import PARTS, Cell, described
 from accuracy.channels import narrow
 from accuracy.cifar import CifarTest, CifarTrain, normalized
@@ -219,9 +224,9 @@ def test_no_two_trainings_share_a_file():
     assert len({cell.id for cell in cells}) == len(cells)
 
 
-def row(metric, median, by_seed=None, **cell):
-    seeds = {} if by_seed is None else {"by_seed": by_seed}
-    return described(Cell("n", "auto", **cell)) | {"metric": metric, "median": median} | seeds
+def row(metric, median, by_seed=None, settings=None, **cell):
+    trained = {} if by_seed is None else {"by_seed": by_seed, "settings": settings or {"epochs": 1}}
+    return described(Cell("n", "auto", **cell)) | {"metric": metric, "median": median} | trained
 
 
 def test_older_rows_stay_until_their_training_is_there_again():
@@ -241,6 +246,30 @@ def test_seeds_of_an_older_row_join_the_new_one():
     (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
     assert found["by_seed"] == {"0": 80.0, "1": 84.0, "2": 82.0}
     assert (found["median"], found["min"], found["p90"], found["runs"]) == (82.0, 80.0, 84.0, 3)
+
+
+def test_seeds_of_another_recipe_do_not_join():
+    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0}, settings={"epochs": 2})]
+    (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
+    assert found["by_seed"] == {"1": 84.0, "2": 82.0}
+
+
+def test_a_result_of_another_recipe_is_not_the_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "FOLDER", tmp_path)
+    cell = Cell(CELL_NETWORKS[0], "auto", 0.5)
+    assert train.result_of(cell) is None
+    kept = {"cell": asdict(cell), "settings": train.settings_of(cell)}
+    (tmp_path / f"{cell.id}.json").write_text(json.dumps(kept))
+    assert train.result_of(cell) == kept
+    monkeypatch.setattr(train, "RATE", 2 * train.RATE)
+    assert train.result_of(cell) is None
+
+
+def test_every_training_has_a_recipe():
+    images = CifarTrain(pictures(), torch.arange(8))
+    for cell in {cell for part in PARTS.values() for cell in part() if cell.data != "plain"}:
+        recipe = Recipe(images, images, loss=train.cross_entropy, **train.settings_of(cell))
+        assert recipe.epochs == train.epochs_of(cell), cell.id
 
 
 def test_channels_go_until_the_time_is_met():
