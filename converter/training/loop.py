@@ -22,7 +22,7 @@ from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe, mean_metric
 from lacewing.converter.training.saliency import Saliency
-from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
+from lacewing.converter.training.schedule import Choice, CubicSchedule, learning_rate
 
 _GRADIENT_NORM = 5.0  # at which gradients are cut
 _MOMENTS_BATCHES = 32  # that the moments of batch norms are measured on
@@ -101,9 +101,8 @@ class Trainer:
     def run(self, stage: Stage, save: Callable[[Stage], None]) -> None:
         """Trains the stage to its end; ``save`` is called after each epoch. Raises TrainingError."""
         wrapped = self._workers.wrap(self._workers.place(stage.network))
-        schedule = SparsitySchedule(stage.recipe.schedule, stage.recipe.ramp, stage.recipe.updates)
         while stage.epoch < stage.epochs:
-            loss = self._epoch(stage, wrapped, schedule)
+            loss = self._epoch(stage, wrapped)
             stage.epoch += 1
             if stage.epoch == stage.epochs or self._watches(stage):
                 self._measure_moments(stage)
@@ -113,17 +112,18 @@ class Trainer:
                 save(stage)
             self._workers.wait()
 
-    def _epoch(self, stage: Stage, wrapped: torch.nn.Module, schedule: SparsitySchedule) -> float:
+    def _epoch(self, stage: Stage, wrapped: torch.nn.Module) -> float:
         recipe, per_epoch = stage.recipe, steps_per_epoch(self._data, stage.recipe.batch_size)
-        total, choices = per_epoch * stage.epochs, schedule.steps(per_epoch * stage.epochs)
+        total = per_epoch * stage.epochs
+        choices = CubicSchedule(recipe.ramp, recipe.updates).choices(total) if stage.saliency else {}
         losses = 0.0
         parts = batches(
             self._data, recipe.batch_size, recipe.seed, stage.epoch, self._workers.rank, self._workers.world
         )
         for i, (inputs, target) in enumerate(parts):
             step = stage.epoch * per_epoch + i
-            if stage.saliency is not None and step in choices:
-                self._choose(stage, schedule, step / total)
+            if step in choices:
+                self._choose(stage, choices[step])
             for group in stage.optimizer.param_groups:
                 group["lr"] = stage.rate * group["rate"] * learning_rate(step / total)
             losses += self._step(stage, wrapped, inputs, target)
@@ -163,15 +163,14 @@ class Trainer:
             outputs, _to(target, self._workers.device)
         )
 
-    def _choose(self, stage: Stage, schedule: SparsitySchedule, done: float) -> None:
-        stage.masks.set(self._workers.of_first(lambda: self._chosen(stage, schedule, done)))
+    def _choose(self, stage: Stage, choice: Choice) -> None:
+        stage.masks.set(self._workers.of_first(lambda: self._chosen(stage, choice)))
         stage.masks.apply(stage.network)
 
-    def _chosen(self, stage: Stage, schedule: SparsitySchedule, done: float) -> dict[str, Mask]:
+    def _chosen(self, stage: Stage, choice: Choice) -> dict[str, Mask]:
         assert stage.saliency is not None and isinstance(stage.network, Network)
-        left = max(0.0, 1 - done / stage.recipe.ramp) if stage.recipe.ramp else 0.0
         scores, growth = stage.saliency.scores(stage.network), stage.saliency.growth(stage.network)
-        stage.masks.choose(scores, schedule.share(done), growth, stage.recipe.regrow * left)
+        stage.masks.choose(scores, choice.share, growth, stage.recipe.regrow * choice.regrowth)
         return stage.masks.keep
 
     def _measure_moments(self, stage: Stage) -> None:

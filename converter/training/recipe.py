@@ -19,6 +19,8 @@ Loss = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> scalar
 Metric = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> [N], one number per sample; larger is better
 PRECISIONS = ("float32", "bfloat16")
 ENGINES = ("lacewing", "nncf")
+# Fields that act with one schedule only.
+_ACTS_WITH = dict.fromkeys(("saliency", "ramp", "updates", "regrow"), "cubic") | {"reconstruct": "one-shot"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Recipe:
         for name in ("ramp", "regrow"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"recipe: {name} is a share from 0 to 1, not {getattr(self, name)}")
+        for name, schedule in _ACTS_WITH.items():
+            if self.schedule != schedule and getattr(self, name) != getattr(type(self), name):
+                raise OptionError(
+                    f"recipe: {name} acts with schedule={schedule!r} only: set that, or leave it out"
+                )
         if self.loss is None and not (self.answers or self.features):
             raise OptionError("recipe: nothing to learn from: give a loss, or weigh answers or features")
         if self.metric is not None and self.validation is None:

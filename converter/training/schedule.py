@@ -10,24 +10,30 @@ _WARM_UP = 0.05  # of all steps, in which the learning rate rises
 
 
 @dataclass(frozen=True)
-class SparsitySchedule:
-    """``kind``: cubic ("To Prune, or Not to Prune", arXiv 1710.01878) up to ``ramp`` of the steps, or all at once."""
+class Choice:
+    """One choice of blocks on the way to the final sparsity."""
 
-    kind: str
+    share: float  # the part of that sparsity that holds from here on
+    regrowth: float  # the part of the recipe's ``regrow``
+
+
+@dataclass(frozen=True)
+class CubicSchedule:
+    """Blocks go along a cubic ("To Prune, or Not to Prune", arXiv 1710.01878) up to ``ramp`` of the steps, then stay."""
+
     ramp: float
     updates: int  # how often the choice of blocks is made anew on the way
 
-    def share(self, done: float) -> float:
-        """The part of the final sparsity that holds when ``done`` (0..1) of the steps are over."""
-        if self.kind == "one-shot" or done >= self.ramp:
-            return 1.0
-        return 1.0 - (1.0 - done / self.ramp) ** 3
+    def choices(self, total: int) -> dict[int, Choice]:
+        """{step: choice} before that step of 0..total-1; the last one is all of the sparsity, however few the steps."""
+        last = min(round(self.ramp * total), total - 1)
+        steps = {round(self.ramp * total * i / self.updates) for i in range(self.updates)}
+        found = {step: self._at(step / total) for step in sorted(steps) if step < last}
+        return found | {last: Choice(1.0, 0.0)}
 
-    def steps(self, total: int) -> set[int]:
-        """The steps of 0..total-1 before which blocks are chosen anew."""
-        if self.kind == "one-shot":
-            return {0}
-        return {round(self.ramp * total * i / self.updates) for i in range(self.updates + 1)}
+    def _at(self, done: float) -> Choice:
+        left = 1.0 - done / self.ramp
+        return Choice(1.0 - left**3, left)
 
 
 def learning_rate(done: float) -> float:

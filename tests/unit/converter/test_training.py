@@ -38,7 +38,7 @@ from lacewing.converter.training.network import Network
 from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.recipe import load_recipe
 from lacewing.converter.training.saliency import SALIENCIES, Saliency
-from lacewing.converter.training.schedule import SparsitySchedule, learning_rate
+from lacewing.converter.training.schedule import CubicSchedule, learning_rate
 
 MENDED = {"schedule": "one-shot", "reconstruct": 2}
 ALONE = Workers(0, 1, torch.device("cpu"))
@@ -138,14 +138,27 @@ def test_regrowth_brings_back_the_steepest_block_and_keeps_the_share():
     assert masks.keep["wide"].sum() == before.sum()
 
 
-def test_the_cubic_schedule_rises_from_nothing_to_all_and_stays():
-    schedule = SparsitySchedule("cubic", 0.5, 4)
-    shares = [schedule.share(i / 20) for i in range(21)]
-    assert shares[0] == 0
-    assert shares == sorted(shares)
-    assert set(shares[10:]) == {1.0}
-    assert schedule.steps(100) == {0, 12, 25, 38, 50}
-    assert SparsitySchedule("one-shot", 0.5, 4).share(0) == 1.0
+def test_the_cubic_schedule_rises_from_nothing_to_all():
+    choices = CubicSchedule(0.5, 4).choices(100)
+    shares = [choice.share for choice in choices.values()]
+    assert list(choices) == [0, 12, 25, 38, 50]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0)
+    assert choices[25].share == pytest.approx(1 - 0.5**3)
+    assert [choices[step].regrowth for step in (0, 25, 50)] == [1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("updates", [1, 4, 16])
+@pytest.mark.parametrize("total", [1, 2, 5, 100])
+def test_however_few_the_steps_all_of_the_sparsity_is_reached(ramp, updates, total):
+    choices = CubicSchedule(ramp, updates).choices(total)
+    assert set(choices) <= set(range(total))
+    assert choices[max(choices)].share == 1.0
+
+
+def test_a_training_of_one_step_leaves_all_blocks_out_that_it_should():
+    result, longer = tuned(batch_size=512, epochs=2, ramp=1.0, updates=1), tuned()
+    assert result.history["float"][-1]["sparsity"] == longer.history["float"][-1]["sparsity"] > 0.4
 
 
 def test_the_learning_rate_rises_and_ends_near_zero():
@@ -367,6 +380,9 @@ def test_the_teacher_and_the_source_stay_as_they_are():
         ({"batch_size": 0}, "batch_size"),
         ({"loss": None, "answers": 0, "features": 0}, "nothing to learn"),
         ({"validation": None}, "validation"),
+        ({"reconstruct": 1}, "schedule='one-shot'"),
+        ({"schedule": "one-shot", "saliency": "first"}, "schedule='cubic'"),
+        ({"schedule": "one-shot", "updates": 4}, "schedule='cubic'"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
@@ -443,11 +459,11 @@ def test_options_of_training_without_training_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schedule", ["cubic", "one-shot"])
-def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, schedule):
+@pytest.mark.parametrize("changes", [{"schedule": "cubic"}, {"schedule": "one-shot", "reconstruct": 1}])
+def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, changes):
     script = Path(__file__).with_name("train_in_two.py")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, str(script), str(tmp_path), schedule]
+    command = [*torchrun, str(script), str(tmp_path), json.dumps(changes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = ((tmp_path / f"weights_{rank}").read_bytes() for rank in range(2))

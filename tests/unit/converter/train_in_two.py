@@ -3,6 +3,7 @@
 Alone, every process would choose other blocks and scales than the rest, for it calibrates with samples of its own.
 """
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def kept(*arguments):
 
 
 conversion.fine_tune = kept
-told = options(finetune=recipe(schedule=sys.argv[2], reconstruct=1), input_shapes={"image": (1, 3, 10, 10)})
+told = options(finetune=recipe(**json.loads(sys.argv[2])), input_shapes={"image": (1, 3, 10, 10)})
 rank, world = distributed.get_rank(), distributed.get_world_size()
 convert(trained_net(), folder / "m.lace", replace(told, calibration=told.calibration[rank::world]))
 distributed.destroy_process_group()
