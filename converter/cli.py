@@ -113,6 +113,8 @@ def run_convert(args: argparse.Namespace) -> int:
         check_writable(args.report)
     with progress_bar(args.quiet or args.json) as progress:
         report = convert(args.model, args.output, options, progress)
+    if report.tuning is not None and not report.tuning.leads:
+        return ExitCode.OK
     report.command = reproduction(sys.argv)
     if args.report is not None:
         write_atomically(args.report, report_page(report).encode())

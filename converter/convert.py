@@ -37,6 +37,7 @@ from lacewing.converter.sparsity.budget import REACH, device_profile
 from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, plan_pruning
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.sparsity.rearrange import rearrange_for
+from lacewing.converter.training.distributed import Workers, workers
 from lacewing.converter.training.pipeline import fine_tune, prepared
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.unlabelled import held_out, split
@@ -73,10 +74,15 @@ def convert(
 def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     if not options.finetune:
         return _post_training(source, options, progress)
+    here = workers(options.device)
+    return _fine_tuned(source, options, here, progress if here.leads else silent)
+
+
+def _fine_tuned(source: Source, options: ConvertOptions, workers: Workers, progress: Progress) -> Made:
     raw = load_training_graph(source, options.input_shapes)
     dataset, recipe = prepared(raw, options)
     if options.max_drop is None:
-        return _trained(raw, dataset, recipe, options, progress)
+        return _trained(raw, dataset, recipe, options, workers, progress)
     if recipe.metric is None:
         raise OptionError(
             "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
@@ -84,28 +90,35 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
 
     def drop(made: Made) -> float:
         assert made.tuning is not None and made.tuning.drop is not None
-        return made.tuning.drop
+        lost = made.tuning.drop
+        return workers.of_first(lambda: lost)
 
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
         told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
-        return _trained(raw, dataset, recipe, told, progress)
+        return _trained(raw, dataset, recipe, told, workers, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
 
 
 def _trained(
-    raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
+    raw: Graph,
+    dataset: Dataset,
+    recipe: Recipe,
+    options: ConvertOptions,
+    workers: Workers,
+    progress: Progress,
 ) -> Made:
     """Fine-tuned. Images alone may teach less than training forgets (docs/sparsity.md): without a recipe, the better of
     that and of what the same samples give without training, by the held-out ones."""
-    made = fine_tune(raw, dataset, recipe, options, progress)
+    made = fine_tune(raw, dataset, recipe, options, workers, progress)
     if isinstance(options.finetune, Recipe) or recipe.metric is None:
         return made
     assert made.tuning is not None
     plain = quantize_graph(run_passes(deepcopy(raw)), dataset, options, progress)
     reached = engine_metric(plain, recipe.validation, recipe.metric)
-    if reached <= made.tuning.metric["quantized"]:
+    tuned = made.tuning.metric["quantized"]
+    if workers.of_first(lambda: reached <= tuned):
         return made
     metric = {**made.tuning.metric, "quantized": reached}
     return replace(plain, tuning=replace(made.tuning, metric=metric, discarded=made.tuning.drop))

@@ -59,6 +59,10 @@ class UnsupportedModelError(ConversionError):
         super().__init__(f"{len(self.problems)} unsupported part(s) in the model:\n{lines}")
 
 
+class TrainingError(ConversionError):
+    """Training went wrong in a way that the user can mend: a recipe's function failed, or a loss is not finite."""
+
+
 class CalibrationError(ConversionError):
     """Calibration data are missing, unreadable, of the wrong shape or type, or not finite."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -54,13 +53,13 @@ class Checkpoints:
             return None
         try:
             state = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        except Exception as error:  # damaged bytes make the unpickler raise anything
             raise OptionError(f"{self._path}: not a readable checkpoint ({error}); remove it") from error
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise OptionError(f"{self._path}: a checkpoint of another version; remove it to begin anew")
         if state["fingerprint"] != self._fingerprint:
             raise OptionError(
-                f"{self._path}: belongs to a training with another network, recipe or options; "
+                f"{self._path}: belongs to a training with another network, recipe, options or calibration samples; "
                 "remove it to begin anew, or give another --checkpoint folder"
             )
         return state
@@ -70,8 +69,8 @@ class Checkpoints:
         self._plan = plan
         if state is not None and state["plan"] != plan:
             raise OptionError(
-                f"{self._path}: belongs to a training in which other channels or blocks go; give the calibration samples and "
-                "--profile that it began with, or remove it to begin anew"
+                f"{self._path}: belongs to a training in which other channels or blocks go; give the --profile that it "
+                "began with, or remove it to begin anew"
             )
 
 
@@ -83,9 +82,16 @@ def fingerprint_of_plan(budgets: Mapping[str, LayerBudget], places: Mapping[str,
     return digest.hexdigest()
 
 
-def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: int) -> str:
-    """A digest of everything that the result of a training depends on and that can be compared."""
+def fingerprint(
+    graph: Graph, recipe: Recipe, options: ConvertOptions, samples: Mapping[str, Array], world: int
+) -> str:
+    """A digest of everything that the result of a training depends on and that can be compared.
+
+    samples: input name -> [N, ...], calibration samples that ranges and blocks follow from.
+    """
     digest = hashlib.sha256()
+    for name in sorted(samples):
+        digest.update(name.encode() + samples[name].tobytes())
     for node in graph.nodes:
         digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
         for name in sorted(node.weights):
@@ -93,7 +99,17 @@ def fingerprint(graph: Graph, recipe: Recipe, options: ConvertOptions, world: in
     plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
     chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
     data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
-    names = ("sparsity", "block", "budget", "ranges", "profile", "latency", "size", "seed")
+    names = (
+        "sparsity",
+        "block",
+        "budget",
+        "ranges",
+        "profile",
+        "latency",
+        "size",
+        "seed",
+        "calibration_count",
+    )
     told = [str(getattr(options, name)) for name in names]
     told += [f"{name} {choice}" for name, choice in sorted(options.layers.items())]
     digest.update(repr((sorted(chosen.items()), data, told, world)).encode())

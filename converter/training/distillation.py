@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lacewing.converter.ir import Graph
 from lacewing.converter.training.network import Network
+from lacewing.converter.training.recipe import Recipe
 
 Array = npt.NDArray[Any]
 
@@ -27,39 +28,32 @@ class Distillation:
     the squared error of each value relative to the teacher's square, averaged over the values.
     """
 
-    def __init__(
-        self,
-        teacher: Network,
-        values: list[str],
-        places: Mapping[str, Array],
-        answers: float,
-        features: float,
-        temperature: float,
-    ):
+    def __init__(self, teacher: Network, values: list[str], places: Mapping[str, Array], recipe: Recipe):
         """places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one."""
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
         self._places = {v: torch.from_numpy(channels) for v, channels in places.items()}
-        self._answers, self._features, self._temperature = answers, features, temperature
+        self._recipe = recipe
         self.outputs = list(dict.fromkeys(answer_of(teacher.graph, v) for v in teacher.graph.outputs))
 
     def wanted(self) -> list[str]:
         """The student's values that the loss reads."""
-        return [*self.outputs, *(self.values if self._features else ())]
+        return [*self.outputs, *(self.values if self._recipe.features else ())]
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
         """0-dimensional; student: ``wanted()`` values of the same inputs."""
         with torch.no_grad():
             teacher = self._teacher(inputs, self.wanted())
         parts = [
-            self._answers * self._divergence(teacher[v].float(), student[v].float()) for v in self.outputs
+            self._recipe.answers * self._divergence(teacher[v].float(), student[v].float())
+            for v in self.outputs
         ]
-        if self._features and self.values:
+        if self._recipe.features and self.values:
             some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
             errors = [
                 squared_error(self._placed(v, teacher[v][:some]).float(), first(student[v], some).float())
                 for v in self.values
             ]
-            parts.append(self._features * torch.stack(errors).mean())
+            parts.append(self._recipe.features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
 
     def _placed(self, value: str, teacher: Tensor) -> Tensor:
@@ -72,9 +66,9 @@ class Distillation:
         return placed.contiguous(memory_format=torch.channels_last) if placed.dim() == 4 else placed
 
     def _divergence(self, teacher: Tensor, student: Tensor) -> Tensor:
-        if teacher.dim() != 2 or teacher.shape[1] < 2:
+        if self._recipe.outputs == "values" or teacher.dim() != 2 or teacher.shape[1] < 2:
             return squared_error(teacher, student)
-        t = self._temperature
+        t = self._recipe.temperature
         p, q = functional.log_softmax(teacher / t, dim=1), functional.log_softmax(student / t, dim=1)
         return functional.kl_div(q, p, reduction="batchmean", log_target=True) * t * t
 

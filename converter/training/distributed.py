@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed, nn
 
-from lacewing.converter.errors import ConversionError
+from lacewing.converter.errors import ConversionError, OptionError
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _Made = TypeVar("_Made")
@@ -89,23 +89,35 @@ class Workers:
             distributed.barrier()
 
 
-@contextmanager
-def workers(device: str | None = None) -> Iterator[Workers]:
-    """Joins the processes that torchrun started (RANK and WORLD_SIZE); a GPU each where there are any."""
-    cuda = torch.cuda.is_available() if device is None else device.startswith("cuda")
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Workers(0, 1, torch.device(device or ("cuda" if cuda else "cpu")))
-        return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(chosen)
-    joined = not distributed.is_initialized()
-    if joined:
-        distributed.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        yield Workers(distributed.get_rank(), distributed.get_world_size(), chosen)
-    finally:
-        if joined:
-            distributed.destroy_process_group()
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(
+            f"--device {name}: not a device that torch computes on here ({str(error).splitlines()[0]})"
+        ) from error
+    return found
+
+
+def workers(device: str | None = None) -> Workers:
+    """This process; one of those that torchrun started (RANK and WORLD_SIZE), a GPU each where there are any.
+
+    Those join at the first call, until they end: torchrun lets them join once. Raises OptionError for a device that is not
+    there.
+    """
+    asked = _device(device)
+    cuda = asked.type == "cuda"
+    if cuda:
+        torch.backends.cudnn.deterministic = True
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Workers(0, 1, asked)
+    if cuda:
+        asked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(asked)
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
+        atexit.register(distributed.destroy_process_group)
+    return Workers(distributed.get_rank(), distributed.get_world_size(), asked)

@@ -84,13 +84,14 @@ class FineTuning:
         self._workers, self._progress = workers, progress
         if recipe.engine == "nncf":
             require_nncf()
-        name = raw.inputs[0]
-        self._data = as_data(recipe.train, name, "the recipe's train")
+        shapes = {v: raw.shapes[v] for v in raw.inputs}
+        self._data = as_data(recipe.train, shapes, "the recipe's train")
         self._validation: Data | None = None
         if recipe.validation is not None:
-            self._validation = as_data(recipe.validation, name, "the recipe's validation")
-        self._checkpoints = Checkpoints(checkpoint, fingerprint(raw, self._recipe, options, workers.world))
+            self._validation = as_data(recipe.validation, shapes, "the recipe's validation")
         self._inputs = stack(dataset, raw, _SAMPLES)
+        known = fingerprint(raw, self._recipe, options, self._inputs, workers.world)
+        self._checkpoints = Checkpoints(checkpoint, known)
 
     def run(self) -> FineTuned:
         """Trains to the end."""
@@ -106,7 +107,7 @@ class FineTuning:
         masks = self.masks(self._raw, budgets)
         float_stage = self._float_stage(masks, fresh=saved is None)
         if saved is not None:
-            float_stage.load(saved["float"])
+            float_stage.load(saved["float"], self._workers)
         self._train(float_stage, self.teacher(False), lambda s: self._checkpoints.save({"float": s.state()}))
         assert isinstance(float_stage.network, Network)
         trained = _canonical(float_stage.network.cpu().to_graph())
@@ -137,14 +138,14 @@ class FineTuning:
             return start
         untrained = copy.deepcopy(stage.network.state_dict())
         if saved is not None:
-            stage.load(saved)
+            stage.load(saved, self._workers)
         self._train(
             stage,
             self.teacher(True),
             lambda s: self._checkpoints.save({"float": float_state, "quantized": s.state()}),
         )
         reached = self._measured(stage.network)
-        if start is None or reached is None or reached >= start:
+        if start is None or reached is None or self._workers.of_first(lambda: reached >= start):
             return reached
         stage.network.load_state_dict(untrained)
         return start
@@ -248,9 +249,7 @@ class FineTuning:
             # Where the student's channels stand in the teacher is known of the source's own values.
             values = [v for v in inner_values(teacher) if v in self._source.shapes]
             network = self._workers.place(Network(teacher))
-            distillation = Distillation(
-                network, values, self._places, recipe.answers, recipe.features, recipe.temperature
-            )
+            distillation = Distillation(network, values, self._places, recipe)
         trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)
         trainer.run(stage, save)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lacewing.converter.errors import ConversionError
+from lacewing.converter.errors import TrainingError
 from lacewing.converter.progress import Progress
 from lacewing.converter.training.batch_norms import measure_moments
 from lacewing.converter.training.data import Data, batches, in_order, moved, steps_per_epoch
@@ -20,17 +20,13 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.masks import BlockMasks, Mask
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
-from lacewing.converter.training.recipe import Recipe, mean_metric
+from lacewing.converter.training.recipe import Recipe, loss_of, mean_metric
 from lacewing.converter.training.saliency import Saliency
 from lacewing.converter.training.schedule import Choice, CubicSchedule, learning_rate
 
 _GRADIENT_NORM = 5.0  # at which gradients are cut
 _MOMENTS_BATCHES = 32  # that the moments of batch norms are measured on
 _SCALE_RATE = 5.0  # learning rate of the logarithms of scales, in those of weights
-
-
-class TrainingError(ConversionError):
-    """Training went wrong in a way that the user can mend: a loss that is not finite, say."""
 
 
 @dataclass
@@ -74,14 +70,16 @@ class Stage:
             "history": self.history,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Goes on from ``state``."""
+    def load(self, state: Mapping[str, Any], workers: Workers) -> None:
+        """Goes on from ``state``, on the workers' device."""
+        # The optimizer's moments follow the parameters only if those are there before.
+        workers.place(self.network)
         self.epoch, self.history = state["epoch"], state["history"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.masks.set({name: k.numpy() for name, k in state["keep"].items()})
         if self.saliency:
-            self.saliency.load(state["saliency"])
+            self.saliency.load(state["saliency"], workers.device)
 
 
 class Trainer:
@@ -159,9 +157,8 @@ class Trainer:
         if stage.recipe.loss is None:
             return distance
         outputs = {v: results[v].float() for v in stage.network.graph.outputs}
-        return distance.to(self._workers.device) + stage.recipe.loss(
-            outputs, _to(target, self._workers.device)
-        )
+        own = loss_of(stage.recipe.loss, outputs, _to(target, self._workers.device))
+        return distance.to(self._workers.device) + own
 
     def _choose(self, stage: Stage, choice: Choice) -> None:
         stage.masks.set(self._workers.of_first(lambda: self._chosen(stage, choice)))

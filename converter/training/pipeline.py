@@ -9,9 +9,9 @@ from lacewing.converter.ir import Graph
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.made import Made, Tuning
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.progress import Progress, silent
+from lacewing.converter.progress import Progress
 from lacewing.converter.quantization.layerwise import stack, walk
-from lacewing.converter.training.distributed import workers
+from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.finetune import FineTuned, FineTuning
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.unlabelled import expected_accuracy, split, unlabelled_recipe
@@ -20,14 +20,16 @@ _NOISE_SAMPLES = 32  # that the report's signal to noise is measured on
 
 
 def fine_tune(
-    raw: Graph, dataset: Dataset, recipe: Recipe, options: ConvertOptions, progress: Progress
+    raw: Graph,
+    dataset: Dataset,
+    recipe: Recipe,
+    options: ConvertOptions,
+    workers: Workers,
+    progress: Progress,
 ) -> Made:
     """Trains ``raw`` (of ``load_training_graph``) on what ``prepared`` gives and lowers the result."""
-    with workers(options.device) as here:
-        shown = progress if here.leads else silent
-        tuning = FineTuning(raw, dataset, recipe, options, here, shown, options.checkpoint)
-        tuned = tuning.run()
-        return _made(tuned, dataset, recipe, options.sparsity, shown, here.leads)
+    tuning = FineTuning(raw, dataset, recipe, options, workers, progress, options.checkpoint)
+    return _made(tuning.run(), dataset, recipe, options.sparsity, progress, workers.leads)
 
 
 def prepared(raw: Graph, options: ConvertOptions) -> tuple[Dataset, Recipe]:

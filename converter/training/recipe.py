@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lacewing.converter.errors import OptionError
+from lacewing.converter.errors import ConversionError, OptionError, TrainingError
 from lacewing.converter.training.saliency import SALIENCIES
 from lacewing.converter.training.schedule import SCHEDULES
 
@@ -19,6 +19,7 @@ Loss = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> scalar
 Metric = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> [N], one number per sample; larger is better
 PRECISIONS = ("float32", "bfloat16")
 ENGINES = ("lacewing", "nncf")
+OUTPUTS = ("classes", "values")
 # Fields that act with one schedule only.
 _ACTS_WITH = dict.fromkeys(("saliency", "ramp", "updates", "regrow"), "cubic") | {"reconstruct": "one-shot"}
 
@@ -45,6 +46,7 @@ class Recipe:
     answers: float = 1.0  # weight of the distance to the teacher's outputs
     features: float = 1.0  # weight of SquareHead
     temperature: float = 2.0
+    outputs: str = "classes"  # what a row [N, C] holds: scores of classes, whose softmax counts, or values that do themselves
     saliency: str = "second"
     schedule: str = "one-shot"
     ramp: float = 0.5  # of the float stage, in which blocks go
@@ -63,6 +65,7 @@ class Recipe:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("engine", self.engine, ENGINES)
+        _one_of("outputs", self.outputs, OUTPUTS)
         if not 0 <= self.quantized_epochs <= self.epochs or self.epochs < 1:
             raise OptionError(
                 f"recipe: epochs {self.epochs} must be at least 1 and hold the {self.quantized_epochs} quantized ones"
@@ -87,12 +90,47 @@ class Recipe:
 
 
 def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> float:
-    """The mean of ``metric`` over all samples; answered: (outputs, target) of each batch. 0 without samples."""
+    """The mean of ``metric`` over all samples; answered: (outputs, target) of each batch. 0 without samples.
+
+    Raises TrainingError where the metric fails or gives anything but [N].
+    """
     total, count = 0.0, 0
     for outputs, target in answered:
-        scores = metric(outputs, target).double()
-        total, count = total + float(scores.sum()), count + len(scores)
+        scores = _asked("metric", metric, outputs, target)
+        samples = len(next(iter(outputs.values())))
+        if not isinstance(scores, Tensor) or tuple(scores.shape) != (samples,):
+            raise TrainingError(
+                f"the recipe's metric gave {_kind(scores)} for {samples} samples: it gives a tensor [N], a number for each"
+            )
+        total, count = total + float(scores.double().sum()), count + samples
     return total / max(count, 1)
+
+
+def loss_of(loss: Loss, outputs: Outputs, target: Any) -> Tensor:
+    """What ``loss`` gives. Raises TrainingError where it fails or gives no scalar."""
+    found = _asked("loss", loss, outputs, target)
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        raise TrainingError(
+            f"the recipe's loss gave {_kind(found)}: it gives a tensor of one number for the batch"
+        )
+    return found.reshape(())
+
+
+def _asked(what: str, function: Callable[[Outputs, Any], Tensor], outputs: Outputs, target: Any) -> Any:
+    try:
+        return function(outputs, target)
+    except ConversionError:
+        raise
+    except Exception as error:
+        given = ", ".join(f"{name!r} {list(value.shape)}" for name, value in outputs.items())
+        raise TrainingError(
+            f"the recipe's {what} failed with {type(error).__name__}: {error} (the outputs are {given}; the target is "
+            f"{_kind(target)})"
+        ) from error
+
+
+def _kind(value: Any) -> str:
+    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -52,9 +52,10 @@ class Saliency:
         """What a checkpoint needs."""
         return {"mean": self._mean, "square": self._square}
 
-    def load(self, state: dict[str, dict[str, torch.Tensor]]) -> None:
-        """Goes on from a checkpoint."""
-        self._mean, self._square = state["mean"], state["square"]
+    def load(self, state: dict[str, dict[str, torch.Tensor]], device: torch.device) -> None:
+        """Goes on from a checkpoint, on the network's device."""
+        self._mean = {name: mean.to(device) for name, mean in state["mean"].items()}
+        self._square = {name: square.to(device) for name, square in state["square"].items()}
 
     def _score(self, weight: torch.Tensor, name: str) -> Array:
         if self._kind == "magnitude" or name not in self._mean:

@@ -22,6 +22,7 @@ from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.sparsity.without_channels import without_channels
 from lacewing.converter.training.distillation import Distillation, inner_values
 from lacewing.converter.training.network import Network
+from lacewing.converter.training.recipe import Recipe
 
 PROFILE = "x86-avx512vnni"
 
@@ -240,7 +241,7 @@ def test_the_teacher_compares_the_channels_that_the_student_has():
     orders = {v: rng.permutation(len(channels)) for v, channels in kept.items()}
     places = Pruning(graph, {}, kept).places(orders)
     values = inner_values(graph)
-    teacher = Distillation(Network(graph), values, places, 0.0, 1.0, 1.0)
+    teacher = Distillation(Network(graph), values, places, Recipe([0], answers=0))
     inputs = {"x": torch.from_numpy(samples(graph)[0]["x"])}
     with torch.no_grad():
         full = Network(graph).eval()(inputs, [*values, *graph.outputs])

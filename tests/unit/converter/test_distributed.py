@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import distributed
 
-from lacewing.converter.errors import ConversionError, OutOfReach
-from lacewing.converter.training.distributed import Workers
+from lacewing.converter.errors import ConversionError, OptionError, OutOfReach
+from lacewing.converter.training.distributed import Workers, workers
 
 WORLD = 2
 
@@ -46,3 +46,9 @@ def test_all_processes_get_what_the_first_one_made_or_why_it_could_not(tmp_path)
     assert first == {"made": 0, "raised": ["OutOfReach", "process 0 cannot"], "after": 10}
     told = "the first process failed: process 0 cannot"
     assert second == {"made": 0, "raised": ["ConversionError", told], "after": 10}
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:999", "cpu:x"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(OptionError, match=f"--device {device}: not a device"):
+        workers(device)

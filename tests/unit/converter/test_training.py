@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -18,7 +19,7 @@ from training_cases import Stripes, loss, metric, options, raw_graph, recipe, tr
 import lacewing
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.convert import convert
-from lacewing.converter.errors import OptionError
+from lacewing.converter.errors import OptionError, TrainingError
 from lacewing.converter.execute import Executor
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.passes import run_passes
@@ -29,14 +30,14 @@ from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune, unlabelled
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint_of_plan
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
-from lacewing.converter.training.distillation import squared_error
+from lacewing.converter.training.distillation import Distillation, squared_error
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.finetune import FineTuning
-from lacewing.converter.training.loop import Stage, Trainer, TrainingError
+from lacewing.converter.training.loop import Stage, Trainer
 from lacewing.converter.training.masks import BlockMasks, block_sums
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.one_shot import prune_once
-from lacewing.converter.training.recipe import load_recipe
+from lacewing.converter.training.recipe import OUTPUTS, load_recipe
 from lacewing.converter.training.saliency import SALIENCIES, Saliency
 from lacewing.converter.training.schedule import CubicSchedule, learning_rate
 
@@ -190,6 +191,19 @@ def test_square_head_is_relative():
     assert float(squared_error(teacher * 10, teacher * 0)) == pytest.approx(1, rel=1e-4)
 
 
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_a_row_of_values_is_compared_by_value_and_one_of_classes_by_softmax(outputs):
+    """Scores that are all higher by one are the same answer of a classifier, and another position of a box."""
+    graph = raw_graph()
+    teacher = Distillation(Network(graph), [], {}, recipe(features=0, outputs=outputs))
+    (output,) = graph.outputs
+    inputs, _ = Stripes(16, 0).batch(range(16), torch.Generator())
+    right = Network(graph).eval()(inputs)[output]
+    assert float(teacher.loss(inputs, {output: right})) == pytest.approx(0, abs=1e-5)
+    moved = float(teacher.loss(inputs, {output: right + 1}))
+    assert moved == pytest.approx(0, abs=1e-5) if outputs == "classes" else moved > 1e-3
+
+
 def test_the_parts_of_a_batch_make_the_whole():
     data = Stripes(50, 0)
     whole = [t for _, t in batches(data, 16, 3, 1)]
@@ -321,8 +335,47 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 def test_another_trainings_checkpoint_is_refused(tmp_path):
     tuned(tmp_path, epochs=1, quantized_epochs=0)
-    with pytest.raises(OptionError, match="another network, recipe or options"):
+    with pytest.raises(OptionError, match="another network, recipe, options"):
         tuned(tmp_path, epochs=1, quantized_epochs=0, learning_rate=0.5)
+
+
+@pytest.mark.parametrize("changes", [{"calibration_count": 8}, {"seed": 1}])
+def test_a_checkpoint_of_other_options_is_refused(tmp_path, changes):
+    dense = options(sparsity=0.0)
+    tuned(tmp_path, dense, epochs=1, quantized_epochs=0)
+    with pytest.raises(OptionError, match="another network, recipe, options"):
+        tuned(tmp_path, replace(dense, **changes), epochs=1, quantized_epochs=0)
+
+
+def test_a_checkpoint_of_other_calibration_samples_is_refused(tmp_path):
+    dense = options(sparsity=0.0)
+    tuned(tmp_path, dense, epochs=1, quantized_epochs=0)
+    with pytest.raises(OptionError, match="calibration samples"):
+        others = replace(dense, calibration=[{"image": s["image"] + 1} for s in dense.calibration])
+        tuned(tmp_path, others, epochs=1, quantized_epochs=0)
+
+
+class Elsewhere(Workers):
+    """Float64 stands for another device: it, too, is taken on by what is loaded after the network was placed, not before."""
+
+    def place(self, network):
+        return network.double()
+
+
+def test_a_checkpoint_is_loaded_where_the_network_computes():
+    graph, masks = sparse_masks(Block(4, 4))
+    network = Network(graph)
+    stage = Stage("float", network, recipe(), 2, 1e-3, masks, Saliency("second", masks.nodes()))
+    inputs, target = Stripes(8, 0).batch(range(8), torch.Generator())
+    loss(network(inputs), target).backward()
+    stage.saliency.observe(network)
+    stage.optimizer.step()
+    other = Stage("float", Network(graph), recipe(), 2, 1e-3, masks, Saliency("second", masks.nodes()))
+    other.load(stage.state(), Elsewhere(0, 1, torch.device("meta")))
+    moments = [state["exp_avg"] for state in other.optimizer.state.values()]
+    means = [mean for kind in other.saliency.state().values() for mean in kind.values()]
+    assert {m.dtype for m in moments} == {torch.float64}
+    assert {m.device.type for m in means} == {"meta"}
 
 
 @pytest.mark.parametrize(
@@ -341,7 +394,7 @@ def test_a_checkpoint_of_other_channels_or_blocks_is_refused(tmp_path, other, pl
         again.keep_to(fingerprint_of_plan(other, places), saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut", b"\x80\x02."])
 def test_a_damaged_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "training.pt").write_bytes(content)
     with pytest.raises(OptionError, match=r"training\.pt"):
@@ -377,6 +430,7 @@ def test_the_teacher_and_the_source_stay_as_they_are():
         ({"epochs": 0}, "epochs"),
         ({"quantized_epochs": 9}, "quantized"),
         ({"ramp": 1.5}, "ramp"),
+        ({"outputs": "boxes"}, "outputs"),
         ({"batch_size": 0}, "batch_size"),
         ({"loss": None, "answers": 0, "features": 0}, "nothing to learn"),
         ({"validation": None}, "validation"),
@@ -450,6 +504,29 @@ def test_max_drop_finds_a_sparsity_that_holds_on_held_out_samples(tmp_path):
         assert session.metadata.get("sparsity", {"share": 0.0})["share"] == pytest.approx(chosen)
 
 
+# As good as no training.
+IDLE = {"epochs": 1, "quantized_epochs": 0, "learning_rate": 1e-6, "schedule": "one-shot"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sparsity": 0.5}, "50% one-shot sparsity on a compact network"),
+        ({"sparsity": 0.9}, "noisy layers, below 12 dB: "),
+        ({"sparsity": 0.95, "finetune": recipe(**IDLE)}, "points lost on 128 held-out samples"),
+    ],
+)
+def test_more_sparsity_than_the_data_repair_is_warned_of(tmp_path, changes, message):
+    told = options(input_shapes={"image": (1, 3, 10, 10)}, **changes)
+    report = convert(trained_net(), tmp_path / "m.lace", told)
+    assert any(message in warning for warning in report.warnings), report.warnings
+
+
+def test_a_little_sparsity_that_was_repaired_is_not_warned_of(tmp_path):
+    told = options(input_shapes={"image": (1, 3, 10, 10)}, sparsity=0.3, finetune=recipe())
+    assert convert(trained_net(), tmp_path / "m.lace", told).warnings == []
+
+
 def test_options_of_training_without_training_are_refused():
     for changes in ({"epochs": 3}, {"checkpoint": Path("x")}, {"device": "cpu"}):
         with pytest.raises(OptionError, match="belongs to --finetune"):
@@ -475,6 +552,24 @@ def test_two_processes_write_what_they_agree_on_though_each_would_choose_differe
             for image, target in zip(data.images, data.targets, strict=True)
         ]
     assert np.mean(right) > 0.85
+
+
+@pytest.mark.slow
+def test_two_processes_search_and_report_as_one(on_disk, tmp_path):
+    """Six trainings one after the other; what the second process would say is not said."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "lacewing.cli", "convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace"]
+    command += ["--calib", on_disk / "images.npy", "--finetune", on_disk / "recipe.py", "--epochs", 1]
+    command += ["--max-drop", 99, "--json", "--report", tmp_path / "r.html"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert len(report["attempts"]) > 2
+    assert report["output_bytes"] == (tmp_path / "m.lace").stat().st_size
+    assert f"{report['output_bytes']} bytes" in (tmp_path / "r.html").read_text()
 
 
 def run_cli(*arguments):
