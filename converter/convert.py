@@ -78,11 +78,11 @@ def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:
     return _fine_tuned(source, options, here, progress if here.leads else silent)
 
 
-def _fine_tuned(source: Source, options: ConvertOptions, workers: Workers, progress: Progress) -> Made:
+def _fine_tuned(source: Source, options: ConvertOptions, here: Workers, progress: Progress) -> Made:
     raw = load_training_graph(source, options.input_shapes)
     dataset, recipe = prepared(raw, options)
     if options.max_drop is None:
-        return _trained(raw, dataset, recipe, options, workers, progress)
+        return _trained(raw, dataset, recipe, options, here, progress)
     if recipe.metric is None:
         raise OptionError(
             "--max-drop needs something to judge by: outputs that are classes, or a recipe's metric"
@@ -91,12 +91,12 @@ def _fine_tuned(source: Source, options: ConvertOptions, workers: Workers, progr
     def drop(made: Made) -> float:
         assert made.tuning is not None and made.tuning.drop is not None
         lost = made.tuning.drop
-        return workers.of_first(lambda: lost)
+        return here.of_first(lambda: lost)
 
     def make(sparsity: float) -> Made:
         folder = options.checkpoint / f"{sparsity:.2f}" if options.checkpoint is not None else None
         told = replace(options, sparsity=sparsity, max_drop=None, checkpoint=folder)
-        return _trained(raw, dataset, recipe, told, workers, progress)
+        return _trained(raw, dataset, recipe, told, here, progress)
 
     return sparsest(make, drop, options.max_drop, len(recipe.validation))
 
@@ -106,19 +106,19 @@ def _trained(
     dataset: Dataset,
     recipe: Recipe,
     options: ConvertOptions,
-    workers: Workers,
+    here: Workers,
     progress: Progress,
 ) -> Made:
     """Fine-tuned. Images alone may teach less than training forgets (docs/sparsity.md): without a recipe, the better of
     that and of what the same samples give without training, by the held-out ones."""
-    made = fine_tune(raw, dataset, recipe, options, workers, progress)
+    made = fine_tune(raw, dataset, recipe, options, here, progress)
     if isinstance(options.finetune, Recipe) or recipe.metric is None:
         return made
     assert made.tuning is not None
     plain = quantize_graph(run_passes(deepcopy(raw)), dataset, options, progress)
     reached = engine_metric(plain, recipe.validation, recipe.metric)
     tuned = made.tuning.metric["quantized"]
-    if workers.of_first(lambda: reached <= tuned):
+    if here.of_first(lambda: reached <= tuned):
         return made
     metric = {**made.tuning.metric, "quantized": reached}
     return replace(plain, tuning=replace(made.tuning, metric=metric, discarded=made.tuning.drop))

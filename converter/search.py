@@ -13,7 +13,8 @@ import lacewing
 from lacewing.converter.errors import ConversionError
 from lacewing.converter.made import Attempt, Made
 from lacewing.converter.training.data import Data, in_order
-from lacewing.converter.training.recipe import Metric, Outputs, mean_metric
+from lacewing.converter.training.recipe import Metric, Outputs
+from lacewing.converter.training.recipe_functions import mean_metric
 
 STEP = 0.05  # of the sparsities tried
 _MOST = 18  # steps: 90 %

@@ -12,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from lacewing.converter.calibration import Dataset
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.options import ConvertOptions
@@ -22,7 +23,7 @@ from lacewing.converter.training.recipe import Recipe
 Array = npt.NDArray[Any]
 
 _FILE = "training.pt"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Checkpoints:
@@ -83,15 +84,13 @@ def fingerprint_of_plan(budgets: Mapping[str, LayerBudget], places: Mapping[str,
 
 
 def fingerprint(
-    graph: Graph, recipe: Recipe, options: ConvertOptions, samples: Mapping[str, Array], world: int
+    graph: Graph, recipe: Recipe, options: ConvertOptions, calibration: Dataset, world: int
 ) -> str:
-    """A digest of everything that the result of a training depends on and that can be compared.
-
-    samples: input name -> [N, ...], calibration samples that ranges and blocks follow from.
-    """
+    """A digest of everything that the result of a training depends on and that can be compared."""
     digest = hashlib.sha256()
-    for name in sorted(samples):
-        digest.update(name.encode() + samples[name].tobytes())
+    for sample in calibration:
+        for name in sorted(sample):
+            digest.update(name.encode() + sample[name].tobytes())
     for node in graph.nodes:
         digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
         for name in sorted(node.weights):
@@ -99,17 +98,7 @@ def fingerprint(
     plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
     chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
     data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
-    names = (
-        "sparsity",
-        "block",
-        "budget",
-        "ranges",
-        "profile",
-        "latency",
-        "size",
-        "seed",
-        "calibration_count",
-    )
+    names = ("sparsity", "block", "budget", "ranges", "profile", "latency", "size", "seed")
     told = [str(getattr(options, name)) for name in names]
     told += [f"{name} {choice}" for name, choice in sorted(options.layers.items())]
     digest.update(repr((sorted(chosen.items()), data, told, world)).encode())

@@ -49,7 +49,7 @@ class TorchData:
             samples = [_pair(self._dataset[i]) for i in indices]
         inputs = torch.utils.data.default_collate([sample for sample, _ in samples])
         targets = [target for _, target in samples]
-        target = None if targets[0] is None else torch.utils.data.default_collate(targets)
+        target = None if all(t is None for t in targets) else torch.utils.data.default_collate(targets)
         return (inputs if isinstance(inputs, dict) else {self._name: inputs}), target
 
 
@@ -79,7 +79,7 @@ def _seeded_by(generator: torch.Generator) -> Iterator[None]:
 
 
 class Checked:
-    """A recipe's data; batches are what the network reads, float32, or a ConversionError says what they are instead."""
+    """A recipe's data; batches hold what the network reads, float32, or a ConversionError says what they hold instead."""
 
     def __init__(self, data: Data, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
         """shapes: input name -> [1, ...]; where: what errors call the data."""
@@ -92,7 +92,11 @@ class Checked:
         """As the data give it. Raises TrainingError where they fail, OptionError where they do not fit the network."""
         try:
             found, target = self._data.batch(indices, generator)
-            inputs = {name: torch.as_tensor(array, dtype=torch.float32) for name, array in found.items()}
+            inputs = {
+                name: torch.as_tensor(array, dtype=torch.float32)
+                for name, array in found.items()
+                if name in self._shapes
+            }
         except ConversionError:
             raise
         except Exception as error:
@@ -103,9 +107,9 @@ class Checked:
         wanted = {name: (len(indices), *shape[1:]) for name, shape in self._shapes.items()}
         given = {name: tuple(array.shape) for name, array in inputs.items()}
         if given != wanted:
-            raise OptionError(
-                f"{self._where} data give {_listed(given)}, the network reads {_listed(wanted)}"
-            )
+            others = ", ".join(repr(name) for name in found if name not in given)
+            shown = ", ".join(part for part in (_listed(given), others) if part)
+            raise OptionError(f"{self._where} data give {shown}, the network reads {_listed(wanted)}")
         return inputs, target
 
 
@@ -158,7 +162,7 @@ def _moved_and_mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def as_data(source: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Data:
-    """``source``, an object that gives batches or a torch dataset, checked. Raises OptionError.
+    """``source``, an object that gives batches or a torch dataset, checked by its first sample. Raises ConversionErrors.
 
     shapes: the network's inputs, name -> [1, ...]; where: what errors call the source.
     """
@@ -170,21 +174,28 @@ def as_data(source: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> D
     if not len(source):
         raise OptionError(f"{where} data are empty")
     data: Data = source if hasattr(source, "batch") else TorchData(source, next(iter(shapes)))
-    return Checked(data, shapes, where)
+    checked = Checked(data, shapes, where)
+    checked.batch([0], torch.Generator().manual_seed(0))
+    return checked
+
+
+def check_divisible(data: Data, size: int, world: int) -> None:
+    """Raises OptionError where batches of ``size`` leave a process without samples."""
+    for name, count in (("batch_size", size), ("number of train samples", len(data))):
+        if count < world:
+            raise OptionError(
+                f"the recipe's {name}, {count}, is below the {world} processes: start fewer, or give more"
+            )
 
 
 def batches(data: Data, size: int, seed: int, epoch: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
     """The batches of one epoch, shuffled by seed and epoch; of each, the part of process ``rank`` of ``world``.
 
     What is left over at the end of the epoch makes no batch of its own, unless it is all there is. All parts are of one
-    size, for gradients are averaged over processes. Raises OptionError for fewer samples than processes.
+    size, for gradients are averaged over processes.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(data))
     even = min(size, len(data)) // world * world
-    if not even:
-        raise OptionError(
-            f"a batch of {min(size, len(data))} samples for {world} processes: give each at least one"
-        )
     for step in range(steps_per_epoch(data, size)):
         indices = order[step * size :][:even][rank::world]
         generator = torch.Generator().manual_seed(

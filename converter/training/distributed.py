@@ -89,16 +89,15 @@ class Workers:
             distributed.barrier()
 
 
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _device(name: str) -> torch.device:
     try:
         found = torch.device(name)
+        if found.type not in ("cpu", "cuda"):
+            raise OptionError(f"--device {name}: cpu, cuda or cuda:N")
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OptionError(
-            f"--device {name}: not a device that torch computes on here ({str(error).splitlines()[0]})"
-        ) from error
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"--device {name}: not a device that torch computes on here ({reason})") from error
     return found
 
 
@@ -108,16 +107,21 @@ def workers(device: str | None = None) -> Workers:
     Those join at the first call, until they end: torchrun lets them join once. Raises OptionError for a device that is not
     there.
     """
-    asked = _device(device)
-    cuda = asked.type == "cuda"
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and name.startswith("cuda"):
+        if name != "cuda":
+            raise OptionError(f"--device {name}: several processes take a GPU each: --device cuda")
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    chosen = _device(name)
+    cuda = chosen.type == "cuda"
     if cuda:
+        # The same training twice should give the same file, as far as torch can.
         torch.backends.cudnn.deterministic = True
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Workers(0, 1, asked)
-    if cuda:
-        asked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(asked)
+        torch.cuda.set_device(chosen)
+    if not several:
+        return Workers(0, 1, chosen)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
         atexit.register(distributed.destroy_process_group)
-    return Workers(distributed.get_rank(), distributed.get_world_size(), asked)
+    return Workers(distributed.get_rank(), distributed.get_world_size(), chosen)

@@ -29,7 +29,7 @@ from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, Laye
 from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
-from lacewing.converter.training.data import Data, as_data
+from lacewing.converter.training.data import Data, as_data, check_divisible
 from lacewing.converter.training.distillation import Distillation, inner_values
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage, Trainer, measure
@@ -90,7 +90,8 @@ class FineTuning:
         if recipe.validation is not None:
             self._validation = as_data(recipe.validation, shapes, "the recipe's validation")
         self._inputs = stack(dataset, raw, _SAMPLES)
-        known = fingerprint(raw, self._recipe, options, self._inputs, workers.world)
+        known = fingerprint(raw, self._recipe, options, dataset, workers.world)
+        check_divisible(self._data, recipe.batch_size, workers.world)
         self._checkpoints = Checkpoints(checkpoint, known)
 
     def run(self) -> FineTuned:

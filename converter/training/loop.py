@@ -20,7 +20,8 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.masks import BlockMasks, Mask
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
-from lacewing.converter.training.recipe import Recipe, loss_of, mean_metric
+from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.recipe_functions import loss_of, mean_metric
 from lacewing.converter.training.saliency import Saliency
 from lacewing.converter.training.schedule import Choice, CubicSchedule, learning_rate
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from lacewing.converter.errors import ConversionError, OptionError, TrainingError
+from lacewing.converter.errors import OptionError
 from lacewing.converter.training.saliency import SALIENCIES
 from lacewing.converter.training.schedule import SCHEDULES
 
@@ -83,54 +83,14 @@ class Recipe:
                 raise OptionError(
                     f"recipe: {name} acts with schedule={schedule!r} only: set that, or leave it out"
                 )
+        if self.schedule == "cubic" and self.epochs == self.quantized_epochs:
+            raise OptionError(
+                f"recipe: schedule='cubic' takes blocks out in float epochs, and all {self.epochs} are quantized ones: give more epochs"
+            )
         if self.loss is None and not (self.answers or self.features):
             raise OptionError("recipe: nothing to learn from: give a loss, or weigh answers or features")
         if self.metric is not None and self.validation is None:
             raise OptionError("recipe: a metric needs validation data")
-
-
-def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> float:
-    """The mean of ``metric`` over all samples; answered: (outputs, target) of each batch. 0 without samples.
-
-    Raises TrainingError where the metric fails or gives anything but [N].
-    """
-    total, count = 0.0, 0
-    for outputs, target in answered:
-        scores = _asked("metric", metric, outputs, target)
-        samples = len(next(iter(outputs.values())))
-        if not isinstance(scores, Tensor) or tuple(scores.shape) != (samples,):
-            raise TrainingError(
-                f"the recipe's metric gave {_kind(scores)} for {samples} samples: it gives a tensor [N], a number for each"
-            )
-        total, count = total + float(scores.double().sum()), count + samples
-    return total / max(count, 1)
-
-
-def loss_of(loss: Loss, outputs: Outputs, target: Any) -> Tensor:
-    """What ``loss`` gives. Raises TrainingError where it fails or gives no scalar."""
-    found = _asked("loss", loss, outputs, target)
-    if not isinstance(found, Tensor) or found.numel() != 1:
-        raise TrainingError(
-            f"the recipe's loss gave {_kind(found)}: it gives a tensor of one number for the batch"
-        )
-    return found.reshape(())
-
-
-def _asked(what: str, function: Callable[[Outputs, Any], Tensor], outputs: Outputs, target: Any) -> Any:
-    try:
-        return function(outputs, target)
-    except ConversionError:
-        raise
-    except Exception as error:
-        given = ", ".join(f"{name!r} {list(value.shape)}" for name, value in outputs.items())
-        raise TrainingError(
-            f"the recipe's {what} failed with {type(error).__name__}: {error} (the outputs are {given}; the target is "
-            f"{_kind(target)})"
-        ) from error
-
-
-def _kind(value: Any) -> str:
-    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def load_recipe(path: Path) -> Recipe:

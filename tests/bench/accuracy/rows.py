@@ -51,9 +51,10 @@ def merged(rows: list[Row], older: Iterable[Row]) -> list[Row]:
     for row in older:
         if identity(row) not in new:
             kept.append(row)
-        elif row["metric"] == "top1" and row.get("settings") == new[identity(row)]["settings"]:
+        elif row["metric"] == "top1" and row.get("recipe") == new[identity(row)]["recipe"]:
             joined = new[identity(row)]
             joined |= _spread(row["by_seed"] | joined["by_seed"])
+            joined["loss"] = row["loss"] | joined["loss"]
     return [*kept, *rows]
 
 
@@ -72,20 +73,20 @@ def _top1(members: list[Result]) -> Row:
     return _common(members[0]) | {
         "target": "torch" if members[0]["cell"]["method"] == "float" else "x86",
         "metric": "top1",
-        "settings": members[0]["settings"],
+        "recipe": members[0]["recipe"],
         **_spread({str(m["cell"]["seed"]): m["top1"] for m in members}),
         "start": members[0]["start"],
         "measured_sparsity": members[0].get("sparsity", 0.0),
-        "loss": statistics.median(_loss(m) for m in members),
+        "loss": {str(m["cell"]["seed"]): loss for m in members if (loss := _loss(m)) is not None},
         "equal_images": min(m.get("equal_images", 0) for m in members),
         "seconds": statistics.median(m["seconds"] for m in members),
     }
 
 
-def _loss(result: Result) -> float:
-    """On the training images, in the last epoch before the quantized ones; it varies less between seeds than top-1."""
+def _loss(result: Result) -> float | None:
+    """On the training images, in the last epoch before the quantized ones."""
     epochs = result.get("history", {}).get("float", [])
-    return float(epochs[-1]["loss"]) if epochs else 0.0
+    return float(epochs[-1]["loss"]) if epochs else None
 
 
 def _spread(by_seed: dict[str, float]) -> Row:

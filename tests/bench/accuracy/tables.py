@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -41,7 +42,8 @@ def tables(document: dict[str, Any]) -> str:
     rows: list[Row] = document["rows"]
     measured = (
         "Top-1 on 5,000 test images, engine (float: torch); latency on x86, one thread, of one interleaved run for all "
-        "rows of a network that were measured together; executed instructions of one inference on emulated ARM processors, in millions."
+        "rows of a network that were measured together; executed instructions of one inference on emulated ARM processors, in millions; "
+        "training loss before the quantized epoch: labels' and, unless a row is without teacher, its answers'."
     )
     parts = [f"{document['machine']}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
@@ -75,12 +77,13 @@ def _network(rows: list[Row]) -> list[str]:
     for r in sorted(top1, key=_order):
         time, size = _cost(rows, r, MILLISECONDS), _other(rows, r, "bytes", "")
         counts = " | ".join(_figure(_cost(rows, r, cost), 2) for cost in MILLIONS.values())
+        loss = _figure(statistics.median(r["loss"].values()), 3) if r.get("loss") else ""
         lost = f"{r['median'] - base:+.2f}" if base is not None and r["block"] != "float" else ""
         spread = f"{r['min']:.2f} to {r['p90']:.2f}" if r["runs"] > 1 else ""
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
             f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
-            f"| {r['runs']} | {lost} | {_figure(r.get('loss'), 3)} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
+            f"| {r['runs']} | {lost} | {loss} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
         )
     return lines
 

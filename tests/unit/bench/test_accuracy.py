@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import accuracy.cifar
 import numpy as np
@@ -19,6 +19,8 @@ from accuracy.measure import export_onnx, of_module, top1
 from accuracy.networks import MobileNetV1, ResNet, pretrained_resnet, resnet_widths
 from accuracy.patterns import SingleWeights, TwoOfFour
 from accuracy.rows import merged
+from accuracy.tables import pictures as pictures_of
+from accuracy.tables import tables
 from accuracy.train import SHAPE, as_fast, predicted_milliseconds, workers
 from torch import nn
 
@@ -224,8 +226,9 @@ def test_no_two_trainings_share_a_file():
     assert len({cell.id for cell in cells}) == len(cells)
 
 
-def row(metric, median, by_seed=None, settings=None, **cell):
-    trained = {} if by_seed is None else {"by_seed": by_seed, "settings": settings or {"epochs": 1}}
+def row(metric, median, by_seed=None, recipe="r", **cell):
+    loss = {seed: 1 - top1 / 100 for seed, top1 in (by_seed or {}).items()}
+    trained = {} if by_seed is None else {"by_seed": by_seed, "recipe": recipe, "loss": loss}
     return described(Cell("n", "auto", **cell)) | {"metric": metric, "median": median} | trained
 
 
@@ -246,30 +249,67 @@ def test_seeds_of_an_older_row_join_the_new_one():
     (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
     assert found["by_seed"] == {"0": 80.0, "1": 84.0, "2": 82.0}
     assert (found["median"], found["min"], found["p90"], found["runs"]) == (82.0, 80.0, 84.0, 3)
+    assert found["loss"] == pytest.approx({"0": 0.2, "1": 0.16, "2": 0.18})
 
 
 def test_seeds_of_another_recipe_do_not_join():
-    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0}, settings={"epochs": 2})]
+    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0}, recipe="other")]
     (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
     assert found["by_seed"] == {"1": 84.0, "2": 82.0}
 
 
-def test_a_result_of_another_recipe_is_not_the_cells(tmp_path, monkeypatch):
+@pytest.mark.parametrize("changed", ["RATE", "REVISION"])
+def test_a_result_of_another_recipe_is_not_the_cells(tmp_path, monkeypatch, changed):
     monkeypatch.setattr(train, "FOLDER", tmp_path)
     cell = Cell(CELL_NETWORKS[0], "auto", 0.5)
     assert train.result_of(cell) is None
-    kept = {"cell": asdict(cell), "settings": train.settings_of(cell)}
+    kept = {"cell": asdict(cell), "recipe": train.recipe_id(cell)}
     (tmp_path / f"{cell.id}.json").write_text(json.dumps(kept))
     assert train.result_of(cell) == kept
-    monkeypatch.setattr(train, "RATE", 2 * train.RATE)
+    monkeypatch.setattr(train, changed, 2 * getattr(train, changed))
     assert train.result_of(cell) is None
 
 
-def test_every_training_has_a_recipe():
-    images = CifarTrain(pictures(), torch.arange(8))
-    for cell in {cell for part in PARTS.values() for cell in part() if cell.data != "plain"}:
-        recipe = Recipe(images, images, loss=train.cross_entropy, **train.settings_of(cell))
-        assert recipe.epochs == train.epochs_of(cell), cell.id
+def test_every_training_has_a_recipe_and_no_two_of_one_name(monkeypatch):
+    images = CifarTrain(pictures(1).expand(train.LITTLE, -1, -1, -1), torch.zeros(train.LITTLE))
+    monkeypatch.setattr(train, "train_set", lambda: images)
+    cells = {cell for part in PARTS.values() for cell in part()}
+    for cell in cells:
+        assert train.recipe_id(cell)
+        if cell.data != "plain":
+            train.recipe_of(cell, CifarTest(pictures(), torch.arange(8)))
+    by_length = {train.recipe_id(replace(Cell(CELL_NETWORKS[0], "auto", 0.5), epochs=n)) for n in (0, 3, 6)}
+    assert len(by_length) == 3
+
+
+def drawn(block, top1, epochs, **more):
+    """Rows of one cell, as the tables want them."""
+    common = described(Cell(CELL_NETWORKS[0], block, 0.5, epochs=epochs)) | {"date": "today"} | more
+    accuracy = {"metric": "top1", "target": "x86", "median": top1, "runs": 1, "loss": {"0": 0.25}}
+    accuracy |= {"measured_sparsity": 0.5, "equal_images": 1000}
+    return [
+        common | accuracy,
+        common | {"metric": "latency_ms", "target": "x86-avx2", "median": 1 + top1 / 100},
+    ]
+
+
+def test_trainings_of_different_length_are_compared_among_themselves():
+    rows = [*drawn("float", 90.0, 0), *drawn("auto", 89.5, 0), *drawn("1x4", 89.0, 0)]
+    rows += [*drawn("float", 80.0, 6), *drawn("auto", 79.0, 6), *drawn("1x4", 78.0, 6)]
+    document = {
+        "machine": "m",
+        "date": "today",
+        "epochs": {CELL_NETWORKS[0]: 20},
+        "quantized_epochs": 1,
+        "rows": rows,
+    }
+    text, drawings = tables(document), pictures_of(document)
+    assert text.count("### ") == 2 and ", 20 epochs" in text and ", 6 epochs" in text
+    assert [line.split("|")[7].strip() for line in text.splitlines() if "mix" in line] == ["-0.50", "-1.00"]
+    assert [name for name in drawings if "x86" in name] == [
+        f"accuracy_{CELL_NETWORKS[0]}_x86.svg",
+        f"accuracy_{CELL_NETWORKS[0]}_6_epochs_x86.svg",
+    ]
 
 
 def test_channels_go_until_the_time_is_met():

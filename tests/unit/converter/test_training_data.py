@@ -11,8 +11,8 @@ from torch.utils.data import TensorDataset
 
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.errors import OptionError, TrainingError
-from lacewing.converter.training.data import TorchData, Unlabelled, as_data, batches
-from lacewing.converter.training.recipe import loss_of, mean_metric
+from lacewing.converter.training.data import TorchData, Unlabelled, as_data, batches, check_divisible
+from lacewing.converter.training.recipe_functions import loss_of, mean_metric
 
 SHAPES = {"image": (1, 3, 4, 4)}
 IMAGES = torch.arange(8 * 48, dtype=torch.float32).reshape(8, 3, 4, 4)
@@ -36,27 +36,26 @@ def seeded(seed=0):
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "wanted"),
     [
-        lambda i: IMAGES[i],
-        lambda i: IMAGES[i].numpy(),
-        lambda i: IMAGES[i].double(),
-        lambda i: {"image": IMAGES[i]},
-        lambda i: (IMAGES[i],),
-        lambda i: (IMAGES[i], None),
-        lambda i: (IMAGES[i], i),
-        lambda i: ({"image": IMAGES[i]}, {"class": i}),
+        (lambda i: IMAGES[i], lambda _: None),
+        (lambda i: IMAGES[i].numpy(), lambda _: None),
+        (lambda i: IMAGES[i].double(), lambda _: None),
+        (lambda i: {"image": IMAGES[i]}, lambda _: None),
+        (lambda i: {"image": IMAGES[i], "name": f"{i}.jpg"}, lambda _: None),
+        (lambda i: (IMAGES[i],), lambda _: None),
+        (lambda i: (IMAGES[i], None), lambda _: None),
+        (lambda i: (IMAGES[i], i), torch.tensor),
+        (lambda i: ({"image": IMAGES[i]}, {"class": i}), lambda indices: {"class": torch.tensor(indices)}),
     ],
-    ids=["tensor", "numpy", "float64", "dict", "1-tuple", "no target", "pair", "dicts"],
+    ids=["tensor", "numpy", "float64", "dict", "more", "1-tuple", "no target", "pair", "dicts"],
 )
 @pytest.mark.parametrize("indices", [[5], [3, 1], [0, 2, 7]])
-def test_every_usual_item_is_understood(make, indices):
+def test_every_usual_item_is_understood(make, wanted, indices):
     inputs, target = as_data(Items(make), SHAPES, "train").batch(indices, seeded())
-    assert inputs["image"].dtype == torch.float32
+    assert list(inputs) == ["image"] and inputs["image"].dtype == torch.float32
     assert torch.equal(inputs["image"], IMAGES[indices])
-    if target is not None:
-        labels = target["class"] if isinstance(target, dict) else target
-        assert labels.tolist() == indices
+    torch.testing.assert_close(target, wanted(indices))
 
 
 def test_a_tensor_dataset_needs_no_targets():
@@ -67,13 +66,17 @@ def test_a_tensor_dataset_needs_no_targets():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda i: {"picture": IMAGES[i]}, OptionError, r"'picture' \[2, 3, 4, 4\].*'image' \[2, 3, 4, 4\]"),
-        (lambda i: IMAGES[i, :, :2], OptionError, r"'image' \[2, 3, 2, 4\].*'image' \[2, 3, 4, 4\]"),
+        (
+            lambda i: {"picture": IMAGES[i]},
+            OptionError,
+            r"give 'picture', the network reads 'image' \[1, 3, 4, 4\]",
+        ),
+        (lambda i: IMAGES[i, :, :2], OptionError, r"'image' \[1, 3, 2, 4\].*'image' \[1, 3, 4, 4\]"),
         (lambda i: (IMAGES[i], i, i), TrainingError, "3 parts"),
         (
             lambda i: IMAGES[i] if i else 1 / 0,
             TrainingError,
-            r"train data failed with ZeroDivisionError.*samples 0, 1",
+            r"train data failed with ZeroDivisionError.*samples 0",
         ),
         (lambda i: "x.jpg", TrainingError, "train data failed"),
     ],
@@ -120,11 +123,12 @@ def test_all_processes_get_as_many_samples_of_each_batch(world, size, parts):
     assert len(seen) == len(set(seen)), "no sample twice"
 
 
-@pytest.mark.parametrize(("count", "size"), [(2, 8), (8, 2)])
-def test_fewer_samples_than_processes_are_refused(count, size):
+@pytest.mark.parametrize(("count", "size", "what"), [(2, 8, "number of train samples"), (8, 2, "batch_size")])
+def test_fewer_samples_than_processes_are_refused(count, size, what):
     data = TorchData(Items(lambda i: IMAGES[i], count), "image")
-    with pytest.raises(OptionError, match="2 samples for 3 processes"):
-        next(batches(data, size, 0, 0, 0, 3))
+    check_divisible(data, size, 2)
+    with pytest.raises(OptionError, match=f"{what}, 2, is below the 3 processes"):
+        check_divisible(data, size, 3)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 6), (1, 8, 6, 3)], ids=["channels first", "channels last"])
@@ -166,8 +170,10 @@ def test_a_metric_that_fails_says_what_it_was_given(metric, message):
         (lambda o, t: o["scores"], r"loss failed with KeyError: 'scores'.*target is a tensor \[4\]"),
         (lambda o, t: o["logits"], r"gave a tensor \[4, 5\]"),
         (lambda o, t: 0.5, "gave a float"),
+        (lambda o, t: o["logits"].detach().mean(), "has a gradient"),
+        (lambda o, t: (o["logits"].argmax(1) != t).float().mean(), "has a gradient"),
     ],
 )
 def test_a_loss_that_fails_says_what_it_was_given(loss, message):
     with pytest.raises(TrainingError, match=message):
-        loss_of(loss, OUTPUTS, torch.zeros(4))
+        loss_of(loss, {"logits": OUTPUTS["logits"].clone().requires_grad_()}, torch.zeros(4))
