@@ -54,7 +54,7 @@ def merged(rows: list[Row], older: Iterable[Row]) -> list[Row]:
         elif row["metric"] == "top1" and row.get("recipe") == new[identity(row)]["recipe"]:
             joined = new[identity(row)]
             joined |= _spread(row["by_seed"] | joined["by_seed"])
-            joined["loss"] = row["loss"] | joined["loss"]
+            joined["loss"] = row.get("loss", {}) | joined["loss"]
     return [*kept, *rows]
 
 
