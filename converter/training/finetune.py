@@ -29,7 +29,7 @@ from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, Laye
 from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
-from lacewing.converter.training.data import Data, as_data, check_divisible
+from lacewing.converter.training.data import Data, check_divisible
 from lacewing.converter.training.distillation import Distillation, inner_values
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage, Trainer, measure
@@ -40,6 +40,7 @@ from lacewing.converter.training.nncf_quantizers import require_nncf
 from lacewing.converter.training.one_shot import prune_once
 from lacewing.converter.training.quantized import QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.recipe_data import as_data
 from lacewing.converter.training.reconstruct import reconstruct
 from lacewing.converter.training.saliency import Saliency
 

@@ -16,10 +16,11 @@ from torch import Tensor
 from lacewing.converter.calibration import Dataset
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
-from lacewing.converter.training.data import Batch, Data, Unlabelled, in_order
+from lacewing.converter.training.data import Batch, Data, in_order
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.recipe import Metric, Outputs, Recipe
 from lacewing.converter.training.recipe_functions import mean_metric
+from lacewing.converter.training.unlabelled_data import Unlabelled
 
 HELD_OUT = 5  # every fifth sample judges
 _MIN_SAMPLES = 20  # below them neither part would say anything

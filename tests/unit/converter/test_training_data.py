@@ -11,8 +11,10 @@ from torch.utils.data import TensorDataset
 
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.errors import OptionError, TrainingError
-from lacewing.converter.training.data import TorchData, Unlabelled, as_data, batches, check_divisible
+from lacewing.converter.training.data import batches, check_divisible
+from lacewing.converter.training.recipe_data import TorchData, as_data
 from lacewing.converter.training.recipe_functions import loss_of, mean_metric
+from lacewing.converter.training.unlabelled_data import Unlabelled
 
 SHAPES = {"image": (1, 3, 4, 4)}
 IMAGES = torch.arange(8 * 48, dtype=torch.float32).reshape(8, 3, 4, 4)
