@@ -90,9 +90,11 @@ class FineTuning:
         self._validation: Data | None = None
         if recipe.validation is not None:
             self._validation = as_data(recipe.validation, shapes, "the recipe's validation")
-        self._inputs = stack(dataset, raw, _SAMPLES)
-        known = fingerprint(raw, self._recipe, options, dataset, workers.world)
         check_divisible(self._data, recipe.batch_size, workers.world)
+        self._inputs = stack(dataset, raw, _SAMPLES)
+        known = ""
+        if checkpoint is not None:  # all calibration samples are read for it
+            known = fingerprint(raw, self._recipe, options, dataset, workers.world)
         self._checkpoints = Checkpoints(checkpoint, known)
 
     def run(self) -> FineTuned:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lacewing.converter.errors import ConversionError, OptionError, TrainingError
+from lacewing.converter.errors import OptionError
 from lacewing.converter.training.data import Batch, Data
+from lacewing.converter.training.recipe_functions import blamed_on, listed
 
 
 class TorchData:
@@ -74,31 +75,24 @@ class Checked:
 
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> Batch:
         """As the data give it. Raises TrainingError where they fail, OptionError where they do not fit the network."""
-        try:
+        with blamed_on(f"{self._where} data", lambda: _first_of(indices)):
             found, target = self._data.batch(indices, generator)
             inputs = {
                 name: torch.as_tensor(array, dtype=torch.float32)
                 for name, array in found.items()
                 if name in self._shapes
             }
-        except ConversionError:
-            raise
-        except Exception as error:
-            some = ", ".join(map(str, indices[:4])) + (" ..." if len(indices) > 4 else "")
-            raise TrainingError(
-                f"{self._where} data failed with {type(error).__name__}: {error} (samples {some})"
-            ) from error
         wanted = {name: (len(indices), *shape[1:]) for name, shape in self._shapes.items()}
         given = {name: tuple(array.shape) for name, array in inputs.items()}
         if given != wanted:
             others = ", ".join(repr(name) for name in found if name not in given)
-            shown = ", ".join(part for part in (_listed(given), others) if part)
-            raise OptionError(f"{self._where} data give {shown}, the network reads {_listed(wanted)}")
+            shown = ", ".join(part for part in (listed(given), others) if part)
+            raise OptionError(f"{self._where} data give {shown}, the network reads {listed(wanted)}")
         return inputs, target
 
 
-def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name!r} {list(shape)}" for name, shape in shapes.items())
+def _first_of(indices: Sequence[int]) -> str:
+    return "samples " + ", ".join(map(str, indices[:4])) + (" ..." if len(indices) > 4 else "")
 
 
 def as_data(source: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Data:

@@ -1,8 +1,9 @@
-"""Calls what a recipe brings along, loss and metric, and checks what they give."""
+"""Calls what a recipe brings along, loss and metric, checks what they give, and says what failed in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,16 +45,28 @@ def loss_of(loss: Loss, outputs: Outputs, target: Any) -> Tensor:
 
 
 def _asked(what: str, function: Callable[[Outputs, Any], Tensor], outputs: Outputs, target: Any) -> Any:
-    try:
+    def given() -> str:
+        shapes = listed({name: tuple(value.shape) for name, value in outputs.items()})
+        return f"the outputs are {shapes}; the target is {_kind(target)}"
+
+    with blamed_on(f"the recipe's {what}", given):
         return function(outputs, target)
+
+
+@contextmanager
+def blamed_on(what: str, given: Callable[[], str]) -> Iterator[None]:
+    """Raises TrainingError for whatever is raised within, naming ``what`` and what it was ``given``."""
+    try:
+        yield
     except ConversionError:
         raise
     except Exception as error:
-        given = ", ".join(f"{name!r} {list(value.shape)}" for name, value in outputs.items())
-        raise TrainingError(
-            f"the recipe's {what} failed with {type(error).__name__}: {error} (the outputs are {given}; the target is "
-            f"{_kind(target)})"
-        ) from error
+        raise TrainingError(f"{what} failed with {type(error).__name__}: {error} ({given()})") from error
+
+
+def listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Names and shapes, for errors."""
+    return ", ".join(f"{name!r} {list(shape)}" for name, shape in shapes.items())
 
 
 def _kind(value: Any) -> str:

@@ -40,7 +40,7 @@ from lacewing.converter.source import load_graph, load_training_graph
 from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.training import Recipe
-from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.distributed import workers
 from lacewing.converter.training.finetune import FineTuned, FineTuning
 from lacewing.converter.training.loop import Stage, Trainer, measure
 from lacewing.converter.training.masks import BlockMasks
@@ -80,11 +80,6 @@ def cross_entropy(outputs: dict[str, Tensor], target: Tensor) -> Tensor:
 def right(outputs: dict[str, Tensor], target: Tensor) -> Tensor:
     """[N]: 1 where the largest logit is the label's."""
     return (next(iter(outputs.values())).argmax(1) == target).float()
-
-
-def workers(device: str) -> Workers:
-    """This process alone on ``device``."""
-    return Workers(0, 1, torch.device(device))
 
 
 def base_module(network: str, device: str) -> nn.Module:

@@ -21,7 +21,7 @@ from accuracy.patterns import SingleWeights, TwoOfFour
 from accuracy.rows import merged
 from accuracy.tables import pictures as pictures_of
 from accuracy.tables import tables
-from accuracy.train import SHAPE, as_fast, predicted_milliseconds, workers
+from accuracy.train import SHAPE, as_fast, predicted_milliseconds
 from torch import nn
 
 from lacewing.converter.calibration import open_dataset
@@ -30,6 +30,7 @@ from lacewing.converter.options import ConvertOptions
 from lacewing.converter.progress import silent
 from lacewing.converter.source import load_graph, load_training_graph
 from lacewing.converter.training import Recipe
+from lacewing.converter.training.distributed import workers
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -43,6 +43,7 @@ from lacewing.converter.training.schedule import CubicSchedule, learning_rate
 
 MENDED = {"schedule": "one-shot", "reconstruct": 2}
 ALONE = Workers(0, 1, torch.device("cpu"))
+IN_TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def tuned(checkpoint=None, told=None, **changes):
@@ -535,8 +536,7 @@ def test_options_of_training_without_training_are_refused():
 @pytest.mark.parametrize("changes", [{"schedule": "cubic"}, {"schedule": "one-shot", "reconstruct": 1}])
 def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, changes):
     script = Path(__file__).with_name("train_in_two.py")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, str(script), str(tmp_path), json.dumps(changes)]
+    command = [*IN_TWO, str(script), str(tmp_path), json.dumps(changes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = ((tmp_path / f"weights_{rank}").read_bytes() for rank in range(2))
@@ -553,8 +553,7 @@ def test_two_processes_write_what_they_agree_on_though_each_would_choose_differe
 @pytest.mark.slow
 def test_two_processes_search_and_report_as_one(on_disk, tmp_path):
     """Six trainings one after the other; what the second process would say is not said."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "lacewing.cli", "convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace"]
+    command = [*IN_TWO, "-m", "lacewing.cli", "convert", on_disk / "m.onnx", "-o", tmp_path / "m.lace"]
     command += ["--calib", on_disk / "images.npy", "--finetune", on_disk / "recipe.py", "--epochs", 2]
     command += ["--max-drop", 99, "--json", "--report", tmp_path / "r.html"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
