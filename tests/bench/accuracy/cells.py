@@ -31,6 +31,7 @@ class Cell:
     data: str = "full"  # or "500": images without labels; "plain": the same, converted without training
     time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
     epochs: int = 0  # instead of as many as the network gets
+    gradual: bool = False  # blocks go in the first half of the float epochs, not at once before them
 
     @property
     def id(self) -> str:
@@ -45,6 +46,7 @@ class Cell:
         parts += [] if self.distill else ["nodistill"]
         parts += [] if self.engine == "lacewing" else [self.engine]
         parts += [] if self.data == "full" else [f"d{self.data}"]
+        parts += ["gradual"] if self.gradual else []
         parts += [f"e{self.epochs}"] if self.epochs else []
         return "-".join(parts)
 
@@ -65,10 +67,17 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in _NAMES.values())
 
 
+def ablated(row: dict[str, Any]) -> bool:
+    """Whether the row shows what another way of training changes."""
+    usual = Cell("", "")
+    return any(row[name] != getattr(usual, name) for name in ("rearrange", "distill", "engine", "gradual"))
+
+
 def headline(seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
     """The converter's own choice against the float network trained equally long."""
     kinds = [("float", 0.0), ("dense", 0.0), *(("auto", s) for s in SPARSITIES)]
-    return [Cell(n, method, s, seed) for seed in seeds for n in NETWORKS for method, s in kinds]
+    found = [Cell(n, method, s, seed) for seed in seeds for n in NETWORKS for method, s in kinds]
+    return found + [Cell(n, "auto", 0.75, seed, gradual=True) for seed in seeds for n in NETWORKS]
 
 
 def comparison() -> list[Cell]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from accuracy.cells import identity
+from accuracy.cells import ablated, identity
 
 Row = dict[str, Any]
 NAMES = {"float": "float", "dense": "dense int8", "auto": "converter's mix", "single": "single weights"}
@@ -107,6 +107,7 @@ def label(row: Row) -> str:
         name = "whole channels"
     return name + "".join(
         [
+            ", gradually" if row["gradual"] else "",
             "" if row["rearrange"] else ", not rearranged",
             "" if row["distill"] else ", without teacher",
             "" if row["engine"] == "lacewing" else f", {row['engine'].upper()} quantizers",
@@ -120,10 +121,9 @@ def asked(row: Row) -> str:
 
 
 def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str]:
-    plain = row["rearrange"] and row["distill"] and row["engine"] == "lacewing"
     ours = row["block"] in ("float", "dense", "auto")
     equally_fast = bool(row["time"])
-    return (not plain, equally_fast, not ours, row["block"] != "float", row["sparsity"], row["block"])
+    return (ablated(row), equally_fast, not ours, row["block"] != "float", row["sparsity"], row["block"])
 
 
 def _other(rows: list[Row], row: Row, metric: str, target: str) -> float | None:
@@ -194,11 +194,7 @@ def picture(rows: list[Row], title: str, cost: Cost) -> str:
 
 def _points(rows: list[Row], cost: Cost, timed: bool) -> dict[str, list[tuple[float, float]]]:
     """Per pattern (cost, top-1); ``timed``: of the rows that were asked for a time, not for a sparsity."""
-    plain = [
-        r for r in rows
-        if r["metric"] == "top1" and r["rearrange"] and r["distill"] and r["engine"] == "lacewing"
-        and bool(r["time"]) == timed
-    ]  # fmt: skip
+    plain = [r for r in rows if r["metric"] == "top1" and not ablated(r) and bool(r["time"]) == timed]
     points: dict[str, list[tuple[float, float]]] = {}
     for name in COLOURS:
         found = [(_cost(rows, r, cost), r["median"]) for r in plain if r["block"] == name]

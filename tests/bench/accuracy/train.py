@@ -147,6 +147,8 @@ def settings_of(cell: Cell) -> dict[str, Any]:
     """How the cell is trained: what its recipe says beside data, loss and metric."""
     settings = {"epochs": epochs_of(cell), "precision": "bfloat16", "schedule": "one-shot"}
     settings |= {"rearrange": cell.rearrange, "engine": cell.engine}
+    if cell.gradual:
+        settings |= {"schedule": "cubic", "saliency": "magnitude"}
     settings |= {"watch": False}  # to measure after every epoch takes a seventh of the time
     if cell.data == "500":
         settings |= {"batch_size": 50, "learning_rate": LITTLE_RATE, "reconstruct": LITTLE_EPOCHS // 5}

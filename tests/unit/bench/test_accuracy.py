@@ -313,6 +313,24 @@ def test_trainings_of_different_length_are_compared_among_themselves():
     ]
 
 
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"gradual": True}, ", gradually"),
+        ({"rearrange": False}, ", not rearranged"),
+        ({"distill": False}, ", without teacher"),
+        ({"engine": "nncf"}, ", NNCF quantizers"),
+    ],
+)
+def test_another_way_of_training_has_a_row_and_no_point_in_the_picture(change, said):
+    usual = [*drawn("float", 90.0, 0), *drawn("auto", 89.5, 0), *drawn("1x4", 89.0, 0)]
+    document = {"machine": "m", "date": "today", "epochs": {CELL_NETWORKS[0]: 20}, "quantized_epochs": 1}
+    more = document | {"rows": [*drawn("auto", 88.0, 0, **change), *usual]}
+    lines = [line for line in tables(more).splitlines() if "%" in line and line.startswith("|")]
+    assert lines[-1].split("|")[1].strip() == f"converter's mix{said}"
+    assert pictures_of(more) == pictures_of(document | {"rows": usual})
+
+
 def test_channels_go_until_the_time_is_met():
     graph = load_training_graph(MobileNetV1().eval(), SHAPE)
     dense = predicted_milliseconds(graph, ConvertOptions([]))
