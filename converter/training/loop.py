@@ -168,8 +168,7 @@ class Trainer:
     def _chosen(self, stage: Stage, choice: Choice) -> dict[str, Mask]:
         assert stage.saliency is not None and isinstance(stage.network, Network)
         scores, growth = stage.saliency.scores(stage.network), stage.saliency.growth(stage.network)
-        stage.masks.choose(scores, choice.share, growth, stage.recipe.regrow * choice.regrowth)
-        return stage.masks.keep
+        return stage.masks.chosen(scores, choice.share, growth, stage.recipe.regrow * choice.regrowth)
 
     def _measure_moments(self, stage: Stage) -> None:
         """All processes measure the same batches, so that they validate the same network."""

@@ -33,14 +33,15 @@ class BlockMasks:
             shape = block_sums(np.zeros(self._nodes[name].weights["weight"].shape), budget.block).shape
             self._set(name, np.ones(shape, np.bool_))
 
-    def choose(
+    def chosen(
         self, saliency: Mapping[str, Array], part: float, growth: Mapping[str, Array], regrow: float
-    ) -> None:
-        """Keeps the most salient blocks, ``part`` of the final sparsity gone.
+    ) -> dict[str, Mask]:
+        """The most salient blocks, which are to stay when ``part`` of the final sparsity is gone; for ``set``.
 
         saliency, growth: per weight, in the shape of the weights. ``regrow`` of the kept blocks may be ones that were
         gone before, those with the largest ``growth``.
         """
+        found = {}
         for name, budget in self.budgets.items():
             scores = block_sums(saliency[name], budget.block)
             wanted = scores.size - round(budget.share * part * scores.size)
@@ -49,11 +50,11 @@ class BlockMasks:
             present = np.where(old, scores, -np.inf)
             keep = _largest(spared(present) if budget.head else present, min(wanted - back, int(old.sum())))
             candidates = np.where(old, -np.inf, block_sums(growth[name], budget.block)) if back else scores
-            keep |= _largest(np.where(keep, -np.inf, candidates), wanted - int(keep.sum()))
-            self._set(name, keep)
+            found[name] = keep | _largest(np.where(keep, -np.inf, candidates), wanted - int(keep.sum()))
+        return found
 
     def set(self, keep: Mapping[str, Mask]) -> None:
-        """Takes masks that were chosen elsewhere."""
+        """Keeps these blocks of each layer from here on."""
         for name, mask in keep.items():
             self._set(name, mask)
 

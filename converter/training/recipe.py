@@ -41,7 +41,7 @@ class Recipe:
     quantized_epochs: int = 2
     batch_size: int = 128
     learning_rate: float = 2e-3
-    quantized_learning_rate: float = 2e-4
+    quantized_learning_rate: float = 5e-5
     weight_decay: float = 1e-4
     answers: float = 1.0  # weight of the distance to the teacher's outputs
     features: float = 1.0  # weight of SquareHead

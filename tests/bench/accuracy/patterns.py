@@ -14,7 +14,7 @@ from lacewing.converter.sparsity.channel_pruning import Pruning
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.sparsity.saliency import weight_saliency
 from lacewing.converter.training.finetune import FineTuning
-from lacewing.converter.training.masks import BlockMasks, block_sums
+from lacewing.converter.training.masks import BlockMasks, Mask, block_sums
 from lacewing.format.description import QUAD
 
 Array = npt.NDArray[np.float64]
@@ -47,18 +47,19 @@ class TwoOfFour(FineTuning):
 
     def prune(self, graph: Graph, masks: BlockMasks) -> None:
         """The two that matter most; training alone repairs."""
-        masks.choose(weight_saliency(graph, masks.budgets, self._inputs), 1.0, {}, 0.0)
+        masks.set(masks.chosen(weight_saliency(graph, masks.budgets, self._inputs), 1.0, {}, 0.0))
 
 
 class _TwoOfFourMasks(BlockMasks):
-    def choose(
+    def chosen(
         self, saliency: Mapping[str, Array], part: float, growth: Mapping[str, Array], regrow: float
-    ) -> None:
+    ) -> dict[str, Mask]:
         """The two largest of each four once more than half of the way to the final sparsity is done, else three."""
-        count = 2 if part >= 0.5 else 3
+        count, found = 2 if part >= 0.5 else 3, {}
         for name in self.budgets:
             fours = block_sums(saliency[name], SINGLE).reshape(-1, QUAD)
             best = np.argsort(-fours, axis=1, kind="stable")[:, :count]
             keep = np.zeros(fours.shape, np.bool_)
             np.put_along_axis(keep, best, True, axis=1)
-            self.set({name: keep.reshape(self.keep[name].shape)})
+            found[name] = keep.reshape(self.keep[name].shape)
+        return found

@@ -78,7 +78,7 @@ def sparse_masks(block, share=0.5):
 def test_masks_drop_whole_blocks_and_exactly_the_share(block):
     graph, masks = sparse_masks(block)
     network = Network(graph)
-    masks.choose(Saliency("magnitude", masks.nodes()).scores(network), 1.0, {}, 0.0)
+    masks.set(masks.chosen(Saliency("magnitude", masks.nodes()).scores(network), 1.0, {}, 0.0))
     masks.apply(network)
     node = masks.nodes()[0]
     left = block_sums(network.weight(node).detach().abs().numpy(), block)
@@ -109,7 +109,7 @@ def test_the_least_salient_blocks_go():
     shape = masks.keep["wide"].shape
     scores = np.random.default_rng(0).permutation(masks.keep["wide"].size).reshape(shape)
     weights = np.repeat(np.repeat(scores, 4, axis=0), 4, axis=1).reshape(32, 3, 3, 16).transpose(0, 3, 1, 2)
-    masks.choose({"wide": weights.astype(float)}, 1.0, {}, 0.0)
+    masks.set(masks.chosen({"wide": weights.astype(float)}, 1.0, {}, 0.0))
     np.testing.assert_array_equal(masks.keep["wide"], scores >= round(0.25 * scores.size))
 
 
@@ -120,7 +120,7 @@ def test_training_keeps_a_block_of_every_row_of_answers(head):
     saliency = np.random.default_rng(0).uniform(1, 2, (32, 16, 3, 3))
     saliency[4:8] = 1e-3
     for _ in range(3):
-        masks.choose({"wide": saliency}, 1.0, {}, 0.0)
+        masks.set(masks.chosen({"wide": saliency}, 1.0, {}, 0.0))
         assert masks.keep["wide"].sum() == 8 * 36 / 2
         assert masks.keep["wide"][1].any() == head
 
@@ -129,13 +129,13 @@ def test_regrowth_brings_back_the_steepest_block_and_keeps_the_share():
     _, masks = sparse_masks(Block(4, 4))
     rng = np.random.default_rng(0)
     saliency = {"wide": rng.uniform(1, 2, (32, 16, 3, 3))}
-    masks.choose(saliency, 1.0, {}, 0.0)
+    masks.set(masks.chosen(saliency, 1.0, {}, 0.0))
     before = masks.keep["wide"].copy()
     growth = np.zeros((32, 16, 3, 3))
     row, column = np.argwhere(~before)[0]
     tap, quad = divmod(int(column), 4)
     growth[4 * row : 4 * row + 4, 4 * quad : 4 * quad + 4, tap // 3, tap % 3] = 1
-    masks.choose(saliency, 1.0, {"wide": growth}, 0.03)
+    masks.set(masks.chosen(saliency, 1.0, {"wide": growth}, 0.03))
     assert masks.keep["wide"][row, column]
     assert masks.keep["wide"].sum() == before.sum()
 
