@@ -1,9 +1,11 @@
-"""Run by torchrun: fine-tunes the small network in several processes; each writes the file it would have written.
+"""Run by torchrun with a folder, a recipe's fields and, if any, after which checkpoint to die: fine-tunes the small network in
+several processes; each writes the file it would have written.
 
 Alone, every process would choose other blocks and scales than the rest, for it calibrates with samples of its own.
 """
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from training_cases import options, recipe, trained_net
 
 from lacewing.converter import convert as conversion
 from lacewing.converter.convert import convert
+from lacewing.converter.training.checkpoint import Checkpoints
 
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)
@@ -29,8 +32,20 @@ def kept(*arguments):
     return result
 
 
+def dying(self, state):
+    global left
+    save(self, state)
+    left -= 1
+    if not left:
+        os._exit(1)
+
+
 conversion.fine_tune = kept
+if len(sys.argv) > 3:
+    left, save = int(sys.argv[3]), Checkpoints.save
+    Checkpoints.save = dying
 told = options(finetune=recipe(**json.loads(sys.argv[2])), input_shapes={"image": (1, 3, 10, 10)})
+told = replace(told, checkpoint=folder / "kept")
 rank, world = distributed.get_rank(), distributed.get_world_size()
 convert(trained_net(), folder / "m.lace", replace(told, calibration=told.calibration[rank::world]))
 distributed.destroy_process_group()
