@@ -533,7 +533,9 @@ def test_options_of_training_without_training_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{"schedule": "cubic"}, {"schedule": "one-shot", "reconstruct": 1}])
+@pytest.mark.parametrize(
+    "changes", [{"schedule": "cubic"}, {"schedule": "one-shot", "reconstruct": 1}, {"engine": "nncf"}]
+)
 def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, changes):
     status, said, (first, second) = in_two(tmp_path, changes)
     assert status == 0, said
