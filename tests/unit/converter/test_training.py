@@ -553,9 +553,7 @@ def in_two(folder, changes, *more):
     """The exit status of ``train_in_two.py``, what it says, and the file as each process has it."""
     script = Path(__file__).with_name("train_in_two.py")
     command = [*IN_TWO, script, folder, json.dumps(changes), *more]
-    done = subprocess.run(
-        [str(c) for c in command], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300, check=False)
     files = [p.read_bytes() for p in sorted(folder.glob("weights_*"))]
     return done.returncode, done.stderr[-3000:], files
 
