@@ -29,7 +29,7 @@ _MACS = 1.5e12  # of forward passes, for reconstruction and for training each: s
 _EPOCHS = (4, 200)  # at least, at most
 # Learning rates of the float and the quantized stage. Without batch norms, as in most files, nothing evens out what a
 # step changes, and higher ones undo what the network knows.
-_RATES, _FOLDED_RATES = (5e-4, 2e-4), (5e-5, 2e-5)
+_RATES, _FOLDED_RATES = (5e-4, 5e-5), (5e-5, 2e-5)
 _QUANTIZED_SHARE = 4  # one epoch in so many computes with the engine's integers
 
 
