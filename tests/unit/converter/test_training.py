@@ -537,8 +537,9 @@ def test_options_of_training_without_training_are_refused():
     "changes", [{"schedule": "cubic"}, {"schedule": "one-shot", "reconstruct": 1}, {"engine": "nncf"}]
 )
 def test_two_processes_write_what_they_agree_on_though_each_would_choose_differently(tmp_path, changes):
-    status, said, (first, second) = in_two(tmp_path, changes)
+    status, said, files = in_two(tmp_path, changes)
     assert status == 0, said
+    first, second = files
     assert first == second
     with lacewing.Session(tmp_path / "m.lace") as session:
         data = Stripes(128, 3)
