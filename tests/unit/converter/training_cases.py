@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
@@ -10,11 +11,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lacewing.converter.calibration import open_dataset
+from lacewing.converter.lowering.lower import lower
 from lacewing.converter.options import ConvertOptions
+from lacewing.converter.progress import silent
 from lacewing.converter.source import load_training_graph
+from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe
+from lacewing.converter.training.distributed import Workers
+from lacewing.converter.training.finetune import FineTuned, FineTuning
+from lacewing.converter.training.masks import BlockMasks
 
 SIZE, CLASSES = 10, 5
+MENDED = {"schedule": "one-shot", "reconstruct": 2}
+ALONE = Workers(0, 1, torch.device("cpu"))
+IN_TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 class Stripes:
@@ -105,3 +117,24 @@ def options(**changes) -> ConvertOptions:
     data = Stripes(16, 4)
     samples = [{"image": data.images[i : i + 1].numpy()} for i in range(len(data))]
     return ConvertOptions(samples, **{"sparsity": 0.5, **changes})
+
+
+def sparse_masks(block: Block, share: float = 0.5):
+    """The network's training graph, and masks of which one layer is to lose ``share``."""
+    graph = raw_graph()
+    return graph, BlockMasks(
+        graph, {"wide": LayerBudget(block, share), "point": LayerBudget(block, 0.0, "told")}
+    )
+
+
+def tuned(checkpoint=None, told=None, **changes) -> FineTuned:
+    """The network fine-tuned by ``recipe(**changes)``, on one thread."""
+    graph, told = raw_graph(), told or options()
+    dataset = open_dataset(told.calibration, {v: graph.shapes[v] for v in graph.inputs})
+    torch.set_num_threads(1)
+    return FineTuning(graph, dataset, recipe(**changes), told, ALONE, silent, checkpoint).run()
+
+
+def integers_of(result: FineTuned) -> bytes:
+    """The file that the result becomes."""
+    return lower(result.graph, result.plan).to_bytes()
