@@ -41,8 +41,9 @@ async function open(options = {}) {
   page.on("request", (request) => {
     if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(base)) strays.push(request.url());
   });
-  await page.goto(base);
   page.setDefaultTimeout(20_000);
+  await page.goto(base);
+  await started(page);
   return {
     page,
     context,
@@ -53,6 +54,8 @@ async function open(options = {}) {
   };
 }
 
+// The page is loaded before its script knows the tasks, which are a file of their own.
+const started = (page) => page.locator("#tasks input:checked").waitFor({ state: "attached" });
 const sentence = (page, text) => page.locator("#sentence", { hasText: text }).waitFor();
 const measured = (page) => page.locator("#gain", { hasText: "times as fast" }).waitFor();
 const picture = (page, name) => page.screenshot({ path: resolve(pictures, `${name}.png`), fullPage: true });
@@ -230,6 +233,22 @@ for (const colorScheme of ["light", "dark"])
     await picture(page, colorScheme);
     await close();
   });
+
+test("no task can be chosen before the page knows which ones it has", async () => {
+  const { page, close } = await open();
+  const held = Promise.withResolvers();
+  await page.route("**/models.json", async (route) => {
+    await held.promise;
+    await route.continue();
+  });
+  await page.reload();
+  const tasksOn = page.locator("#tasks input:enabled");
+  assert.equal(await tasksOn.count(), 0);
+  held.resolve();
+  await started(page);
+  assert.ok((await tasksOn.count()) > 0);
+  await close();
+});
 
 test("tasks that are not in the build cannot be chosen, and the page says why", async () => {
   const { page, close } = await open();
