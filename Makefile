@@ -17,6 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := build/stamps
 PYTEST := $(BIN)/python -m pytest -q --durations=5
+# A test a core: where torch has a second thread in each, they wait for one another.
+PARALLEL_PYTEST := OMP_NUM_THREADS=1 $(PYTEST) -n auto
 # torch is pinned and comes first: a range would fetch gigabytes of CUDA packages.
 TORCH := torch==2.13.0
 APT := libsimde-dev clang qemu-user mmdebstrap llvm-19 chromium
@@ -69,13 +71,13 @@ lint: $(STAMPS)/test
 	BIN=$(BIN) sh tests/lint.sh
 
 unit: $(STAMPS)/test $(STAMPS)/apt $(STAMPS)/arm-root
-	$(PYTEST) -n auto tests -m "not slow" --ignore=tests/arm
+	$(PARALLEL_PYTEST) tests -m "not slow" --ignore=tests/arm
 
 sanitize: $(STAMPS)/test $(STAMPS)/apt
 	BIN=$(BIN) sh tests/sanitize.sh
 
 slow: $(STAMPS)/test
-	$(PYTEST) tests -m slow
+	$(PARALLEL_PYTEST) tests -m slow
 
 bench-x86: $(STAMPS)/test
 	@mkdir -p build/bench
