@@ -32,7 +32,7 @@ NOT_NEEDED = "the target is met without it"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
 KIB = 1024
 # How far `global` may take one layer from the overall sparsity: down in parts of what goes, up in parts of what stays
-# (docs/sparsity.md). Where a teacher alone mends, layers mend each other, and their own errors say less; where labels teach,
+# (docs/trials.md). Where a teacher alone mends, layers mend each other, and their own errors say less; where labels teach,
 # they still say which layers have weights to spare.
 REACH, TAUGHT_REACH, TRAINED_REACH = 0.5, 0.25, 0.9
 # Of a layer's outputs, that rows of blocks may add. A last row of blocks that is mostly padding is worth little, and its

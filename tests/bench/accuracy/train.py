@@ -54,7 +54,7 @@ EPOCHS = dict(zip(NETWORKS, (20, 10, 20), strict=True))
 QUANTIZED_EPOCHS = 1
 BATCH = 128
 BASE_RATE, RATE = 1e-3, 4e-3
-# Of MobileNet with few blocks gone: the higher rate undoes more of what the network came with than there is to mend (docs/sparsity.md).
+# Of MobileNet with few blocks gone: the higher rate undoes more of what the network came with than there is to mend (docs/trials.md).
 GENTLE_RATE, FEW = 2e-3, 0.3
 CALIBRATION = 256  # images
 NARROWER = 32  # steps in which channels go until a time is met
