@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
-from accuracy.tables import pictures as accuracy_pictures
+from accuracy.plots import pictures as accuracy_pictures
 from accuracy.tables import tables as accuracy_tables
 from arm.tables import tables as arm_tables
+from drawing import OURS, THEIRS, drawing, svg
 from web.tables import tables as web_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,20 +71,14 @@ def picture(document: dict[str, Any]) -> str:
     rows: list[Row] = document["rows"]
     model = rows[-1]["model"]
     run = [r for r in latencies(rows, model, 1) if r["block"] in (None, "4x4") and r["sparsity"] != 0.3]
-    slowest = max(r["median"] for r in run)
-    height = 30 * len(run) + 40
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" font-family="sans-serif" font-size="14">',
-        f'<rect width="760" height="{height}" fill="#ffffff"/>',
-        f'<text x="10" y="22" fill="#1b2a2f">{escape(model)}, one thread, median ms (less is better)</text>',
-    ]
-    for i, r in enumerate(run):
-        y, width = 34 + 30 * i, 430 * r["median"] / slowest
-        fill = "#2d8a6b" if r["runtime"] == "lacewing" else "#9fb0b3"
-        out.append(f'<text x="10" y="{y + 16}" fill="#1b2a2f">{escape(label(r))}</text>')
-        out.append(f'<rect x="230" y="{y}" width="{width:.0f}" height="22" fill="{fill}"/>')
-        out.append(f'<text x="{240 + width:.0f}" y="{y + 16}" fill="#1b2a2f">{r["median"]:.2f}</text>')
-    return "\n".join([*out, "</svg>", ""])
+    with drawing((7.6, 0.3 * len(run) + 0.7)) as figure:
+        axes = figure.add_subplot(title=f"{model}, one thread, median ms (less is better)")
+        colours = [OURS if r["runtime"] == "lacewing" else THEIRS for r in run]
+        bars = axes.barh([label(r) for r in run], [r["median"] for r in run], color=colours)
+        axes.bar_label(bars, fmt="%.2f", padding=4)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        return svg(figure)
 
 
 # page -> docs/data/<name>.json and what the page says of it, between its two marks
