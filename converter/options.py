@@ -85,6 +85,8 @@ class ConvertOptions:
             _share(f"--layer {name}", choice.sparsity)
         self._check_limits()
         self._check_training()
+        if not 0 <= self.seed < 1 << 63:
+            raise OptionError(f"--seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
         if self.calibration_count < 1:
             raise OptionError(f"--calib-count must be at least 1, not {self.calibration_count}")
 

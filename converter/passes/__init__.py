@@ -22,6 +22,7 @@ Pass = Callable[[Graph], None]
 
 PASSES: tuple[Pass, ...] = (
     simplify_movement,
+    flatten_gemm_to_conv,  # before clamps and normalizations go, here and in training, so that both prune the same blocks
     batch_norm_to_affine,
     recognize_gates,
     merge_affine,  # after the first look, lest a normalization hides the factor that a gate ends with
@@ -32,7 +33,6 @@ PASSES: tuple[Pass, ...] = (
     remove_dead_code,
     fold_affine,
     fuse_clip,
-    flatten_gemm_to_conv,
     affine_to_depthwise,
     remove_dead_code,
     simplify_movement,
@@ -43,11 +43,10 @@ PASSES: tuple[Pass, ...] = (
 # Those of the passes that keep every parameter that training changes: batch norms stay.
 TRAINING_PASSES: tuple[Pass, ...] = (
     simplify_movement,
+    flatten_gemm_to_conv,
     recognize_gates,
     merge_affine,
     recognize_gates,
-    remove_dead_code,
-    flatten_gemm_to_conv,  # so that blocks are the same ones in training and in the file
     remove_dead_code,
 )
 

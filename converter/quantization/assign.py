@@ -38,9 +38,7 @@ def assign(graph: Graph, statistics: dict[str, Statistics], ranges: str) -> Quan
 def _shared(
     members: list[str], producers: dict[str, Node], statistics: dict[str, Statistics], ranges: str
 ) -> Quantization:
-    origins = [
-        v for v in members if v not in producers or producers[v].op not in (*MOVES, "concat")
-    ] or members
+    origins = [v for v in members if not _only_moved(producers.get(v), members)] or members
     together = merged([statistics[v] for v in origins])
     # Network inputs are data with hard ends (pixels), and cutting them costs more than a wider step.
     fixed = all(v not in producers for v in origins)
@@ -49,6 +47,11 @@ def _shared(
     if len(clips) == len(origins):
         low, high = _snap_to_clip(low, high, min(c[0] for c in clips), max(c[1] for c in clips))
     return Quantization.from_range(low, high)
+
+
+def _only_moved(producer: Node | None, members: list[str]) -> bool:
+    """Whether a value is made of nothing but ``members``; a concat may read values of other quantizations, too."""
+    return producer is not None and producer.op in (*MOVES, "concat") and set(producer.inputs) <= set(members)
 
 
 def _clip(node: Node) -> tuple[float, float]:

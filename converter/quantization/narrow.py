@@ -43,7 +43,8 @@ class _Group:
     @property
     def touched(self) -> set[str]:
         """What judging the group needs of the float network."""
-        return self.values.union(*({*r.inputs, r.output} for r in self.readers))
+        read = ({*r.inputs, r.output} for r in self.readers)
+        return self.values.union(*read, *(n.inputs for n in self.inner))
 
 
 def narrow(graph: Graph, plan: QuantizationPlan, inputs: Mapping[str, Array], progress: Progress) -> None:

@@ -29,7 +29,8 @@ MIN_INPUTS = 16  # weights per output channel below which a layer stays dense
 MIN_OUTPUTS = 8  # output channels below which it does
 DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which the profile says so
 NOT_NEEDED = "the target is met without it"
-PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED)  # how reasons begin of layers that might have been pruned
+TOO_FEW = "less than one block would go"
+PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED, TOO_FEW)  # how reasons begin of layers that might have been pruned
 KIB = 1024
 # How far `global` may take one layer from the overall sparsity: down in parts of what goes, up in parts of what stays
 # (docs/trials.md). Where a teacher alone mends, layers mend each other, and their own errors say less; where labels teach,
@@ -155,6 +156,8 @@ def why_dense(graph: Graph, node: Node) -> str:
 
 def _uniform(node: Node, block_name: str, sparsity: float, prices: Prices) -> LayerBudget:
     block, dense = _block(block_name, node), prices.dense(node.name).nanoseconds
+    if not round(sparsity * prices.blocks(node.name, block)):
+        return LayerBudget(DENSE, 0.0, TOO_FEW)
     sparse = prices.pruned(node.name, block, sparsity).nanoseconds
     if _pays(sparse, dense):
         return LayerBudget(block, sparsity)
@@ -195,7 +198,7 @@ def _solved(
     """The least error within the options' limits. Layers that even blocks make no faster are dense and not counted."""
     blocks = dict.fromkeys(block for own in scores.values() for block in own)
     even = {block: _even_sparsity(nodes, block, options, prices, taken) for block in blocks}
-    if not any(even.values()):
+    if nodes and not any(even.values()):
         return {n.name: LayerBudget(DENSE, 0.0, NOT_NEEDED) for n in nodes}
     choices = [_choices(n, scores[n.name], even, reach, prices) for n in nodes]
     wanted = options.sparsity * sum(

@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 DAMPING = 0.01  # of the mean input power, added to the moments
+LEAST_POWER = 1e-12  # of inputs: what is below counts as nothing
 _ROUNDS = 8
 _BATCH_FLOATS = 1 << 25  # inverse moments held at once
 
@@ -43,7 +44,7 @@ def power(weight: Array, hessian: Array) -> float:
 def inverse_moment(hessian: Array) -> Array:
     """[K,K] f64: the inverse of the damped moment matrix. Inputs that are always zero get an arbitrary one."""
     power = np.diag(hessian).copy()
-    damped = hessian + np.eye(len(hessian)) * max(DAMPING * float(power.mean()), 1e-12)
+    damped = hessian + np.eye(len(hessian)) * max(DAMPING * float(power.mean()), LEAST_POWER)
     return np.asarray(np.linalg.inv(damped))
 
 

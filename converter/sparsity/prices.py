@@ -11,6 +11,7 @@ from lacewing.converter.lowering.lower import lower
 from lacewing.converter.quantization.forms import float_values
 from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
+from lacewing.converter.quantization.sharing import SharedQuantization
 from lacewing.converter.sparsity.obs import Block
 from lacewing.format.model import Model, Op, align, ceil_div
 from lacewing.profiles.profile import Profile
@@ -75,10 +76,13 @@ class Prices:
 
 
 def _dense(graph: Graph) -> Model:
-    """The file's model with all weights and made-up scales: no operator's time depends on them."""
+    """The file's model with all weights and made-up scales: no operator's time depends on them, but where values of two
+    scales meet stands an operator of its own."""
+    floats = float_values(graph)
+    sets = SharedQuantization(graph, floats).members().values()
     plan = QuantizationPlan(
-        float_values(graph),
-        {value: Quantization(1.0, 0) for value in graph.shapes},
+        floats,
+        {value: Quantization(1.0 + i / len(sets), 0) for i, members in enumerate(sets) for value in members},
         {n.name: LayerPlan.of(n) for n in graph.nodes if n.op in ("conv", "gemm")},
     )
     return lower(graph, plan)

@@ -72,9 +72,12 @@ class _Layer:
         """The layer on ``source`` [N,C,...]."""
         hessian = moments.collect(node, source, source, generator).hessian
         weight = to_columns(node.weights["weight"]).astype(np.float64)
-        power = max(obs.power(weight, hessian), 1e-30)
-        channels = node.weights["weight"].shape[1]
-        return _Layer(node.name, channels, weight, obs.inverse_moment(hessian), power)
+        power, channels = obs.power(weight, hessian), node.weights["weight"].shape[1]
+        if power <= obs.LEAST_POWER * np.square(weight).sum():
+            # Inputs that never vary say nothing of the weights; errors relative to no power would outweigh all layers'.
+            hessian = np.eye(len(hessian))
+            power = obs.power(weight, hessian)
+        return _Layer(node.name, channels, weight, obs.inverse_moment(hessian), max(power, 1e-30))
 
     def scores(self, block: obs.Block) -> Array:
         """[rows][blocks]."""

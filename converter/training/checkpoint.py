@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,15 @@ def fingerprint(
             digest.update(node.weights[name].tobytes())
     plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
     chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
-    data = {k: len(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
+    data = {k: _known_of(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
     names = ("sparsity", "block", "budget", "ranges", "profile", "latency", "size", "seed")
     told = [str(getattr(options, name)) for name in names]
     told += [f"{name} {choice}" for name, choice in sorted(options.layers.items())]
     digest.update(repr((sorted(chosen.items()), data, told, world)).encode())
     return digest.hexdigest()
+
+
+def _known_of(data: Any) -> str:
+    """What can be compared of training data: all of it where it can say so, else how much there is."""
+    digest: Callable[[], str] | None = getattr(data, "digest", None)
+    return digest() if digest is not None else str(len(data))

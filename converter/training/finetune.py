@@ -93,7 +93,7 @@ class FineTuning:
         check_divisible(self._data, recipe.batch_size, workers.world)
         self._inputs = stack(dataset, raw, _SAMPLES)
         known = ""
-        if checkpoint is not None:  # all calibration samples are read for it
+        if checkpoint is not None:  # all samples that are here are read for it
             known = fingerprint(raw, self._recipe, options, dataset, workers.world)
         self._checkpoints = Checkpoints(checkpoint, known)
 

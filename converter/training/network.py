@@ -91,8 +91,13 @@ def run_nodes(
 
 
 def is_constant(node: Node, name: str) -> bool:
-    """Whether training leaves a weight alone: what a batch norm follows, and convs that only select channels."""
-    return name in _BUFFERS if node.op == _BATCH_NORM else bool(node.attrs.get("fixed"))
+    """Whether training leaves a weight alone: what a batch norm follows, convs that only select channels, and offsets of
+    zero: a pure scaling folds into a layer with padding, and as anything else it would become a layer of its own."""
+    if node.op == _BATCH_NORM:
+        return name in _BUFFERS
+    if node.op == "affine" and name == "offset":
+        return not node.weights[name].any()
+    return bool(node.attrs.get("fixed"))
 
 
 def key(node: Node, name: str) -> str:

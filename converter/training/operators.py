@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lacewing.converter.errors import TrainingError
 from lacewing.converter.ir import Node
 from lacewing.converter.lowering.resize import ROUNDINGS, source_positions
 
@@ -202,7 +203,14 @@ OPERATORS: dict[str, Operator] = {
 
 
 def batch_norm(node: Node, weights: Weights, x: Tensor, training: bool, momentum: float) -> Tensor:
-    """Normalizes ``x`` per channel; in training by the batch's own moments, which the running ones follow."""
+    """Normalizes ``x`` per channel; in training by the batch's own moments, which the running ones follow.
+
+    Raises TrainingError where the batch has no moments.
+    """
+    if training and x.numel() == x.shape[1]:
+        raise TrainingError(
+            f"{node.name}: a batch norm needs more than one value per channel: take a larger batch_size, or fewer processes"
+        )
     return functional.batch_norm(
         x,
         weights["mean"],

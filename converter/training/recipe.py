@@ -57,7 +57,6 @@ class Recipe:
     precision: str = "float32"  # of the float stage; the quantized one is float32
     engine: str = "lacewing"  # whose fake quantizers the quantized stage trains with
     watch: bool = True  # measure the metric after every epoch too, not only at the end
-    augment: bool = True  # images without a recipe
     seed: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lacewing.converter.calibration import Dataset
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
-from lacewing.converter.training.data import Batch, Data, in_order
+from lacewing.converter.training.data import Batch, in_order
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.recipe import Metric, Outputs, Recipe
 from lacewing.converter.training.recipe_functions import mean_metric
@@ -36,11 +36,15 @@ _QUANTIZED_SHARE = 4  # one epoch in so many computes with the engine's integers
 class Judged:
     """Samples with the float network's outputs as their targets."""
 
-    def __init__(self, data: Data, teacher: Network) -> None:
+    def __init__(self, data: Unlabelled, teacher: Network) -> None:
         self._data, self._teacher = data, teacher.eval()
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def digest(self) -> str:
+        """Of the samples; the network that answers is compared as the one that is trained."""
+        return self._data.digest()
 
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> Batch:
         """({name: [N, ...]}, {output: [N, ...]})."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,13 @@ class Unlabelled:
 
     def __len__(self) -> int:
         return len(next(iter(self._inputs.values())))
+
+    def digest(self) -> str:
+        """Of all samples, so that a checkpoint knows them."""
+        found = hashlib.sha256()
+        for name, array in sorted(self._inputs.items()):
+            found.update(name.encode() + array.numpy().tobytes())
+        return found.hexdigest()
 
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> Batch:
         """Samples, without target."""

@@ -306,6 +306,29 @@ def test_targets_out_of_reach_say_what_is_within(target, message):
         plan(**target, profile="x86-avx512vnni")
 
 
+@pytest.mark.parametrize("target", [{"latency": 1e-6}, {"size": 0.01}, {"latency": 1e-6, "sparsity": 0.5}])
+def test_limits_hold_where_every_layer_is_told(target):
+    told = dict.fromkeys(PRUNABLE, LayerChoice("2x4", 0.25))
+    with pytest.raises(OptionError, match="out of reach, the least is"):
+        plan(**target, layers=told)
+    loose, _, _ = plan(latency=1e3, size=1e3, layers=told)
+    assert all(loose[n] == LayerBudget(obs.Block(2, 4), 0.25, head=loose[n].head) for n in PRUNABLE)
+
+
+@pytest.mark.parametrize("budget", ["global", "uniform"])
+def test_a_sparsity_of_less_than_a_block_drops_none(tmp_path, budget):
+    found, _, _ = plan(sparsity=1e-4, budget=budget, block="auto", profile=device(tmp_path))
+    assert not any(found[n].share for n in PRUNABLE)
+
+
+def test_inputs_that_never_vary_make_no_layer_worth_more_than_itself():
+    graph = residual_network()
+    still = {"x": np.ones((4, *graph.shapes["x"][1:]), np.float32)}
+    block = obs.Block(2, 4)
+    errors = survey(graph, {"logits4": [block], "wide": [block]}, still, 0)
+    assert errors["logits4"][block].sum() == pytest.approx(1, rel=0.05)
+
+
 def test_the_least_that_a_message_names_is_within_reach():
     with pytest.raises(OptionError) as caught:
         plan(size=0.5, profile="x86-avx2")
@@ -371,9 +394,11 @@ def test_limits_on_the_command_line(tmp_path, capsys):
         {"size": float("inf")},
         {"latency": 1.0, "budget": "uniform"},
         {"size": 1.0, "max_drop": 1.0},
+        {"seed": -1},
+        {"seed": 1 << 63},
     ],
 )
-def test_limits_that_make_no_sense_are_refused(bad):
+def test_options_that_make_no_sense_are_refused(bad):
     with pytest.raises(OptionError):
         ConvertOptions([], **bad)
 

@@ -8,9 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_cases import MENDED, Stripes, integers_of, loss, options, recipe, sparse_masks, tuned
+from training_cases import (
+    MENDED,
+    Stripes,
+    integers_of,
+    loss,
+    options,
+    recipe,
+    sparse_masks,
+    trained_net,
+    tuned,
+)
 
 import lacewing
+from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.obs import Block
@@ -20,6 +31,7 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.saliency import Saliency
+from lacewing.converter.training.unlabelled import HELD_OUT
 
 
 class Interrupted(Exception):
@@ -88,6 +100,19 @@ class Elsewhere(Workers):
 
     def place(self, network):
         return network.double()
+
+
+@pytest.mark.parametrize("changed", ["one that teaches", "one that judges"])
+def test_without_a_recipe_a_checkpoint_is_refused_where_any_sample_is_another(tmp_path, changed):
+    samples = [{"image": Stripes(100, 4).images[i : i + 1].numpy()} for i in range(100)]
+    told = options(finetune=True, epochs=2, calibration_count=8, checkpoint=tmp_path / "kept", device="cpu")
+    told = replace(told, calibration=samples, input_shapes={"image": samples[0]["image"].shape})
+    convert(trained_net(), tmp_path / "m.lace", told)
+    place = {"one that teaches": 1, "one that judges": HELD_OUT - 1}[changed]
+    others = [*samples]
+    others[place] = {"image": samples[place]["image"] + 1}
+    with pytest.raises(OptionError, match="calibration samples"):
+        convert(trained_net(), tmp_path / "m.lace", replace(told, calibration=others))
 
 
 def test_a_checkpoint_is_loaded_where_the_network_computes():

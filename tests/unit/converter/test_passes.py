@@ -194,7 +194,7 @@ PATTERNS: dict[str, tuple[Callable[[ModelBuilder], str], list[str]]] = {
         ["conv", "conv", "reshape"],
     ),
     "gemm on an NHWC feature map": (nhwc_flatten, ["conv", "conv", "reshape"]),
-    "two layers on a feature map": (two_layers, ["conv", "conv", "reshape"]),
+    "two layers on a feature map": (two_layers, ["conv", "reshape", "gemm"]),
     "transposes around pointwise": (nhwc_block, ["conv", "sigmoid", "conv"]),
     "transposes that do not cancel": (
         lambda b: b.add("Transpose", b.add("Transpose", conv(b), perm=[0, 2, 3, 1]), perm=[0, 2, 3, 1]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from graphs import residual_network, samples
+from torch import nn
 from training_cases import (
     ALONE,
     MENDED,
@@ -30,6 +32,7 @@ from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError, TrainingError
 from lacewing.converter.execute import Executor
 from lacewing.converter.lowering.lower import lower
+from lacewing.converter.options import ConvertOptions
 from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import channel_means, stack
@@ -185,6 +188,14 @@ def test_the_same_seed_gives_the_same_file():
 def test_a_loss_that_is_not_finite_stops_with_advice():
     with pytest.raises(TrainingError, match="learning_rate"):
         tuned(loss=lambda outputs, target: next(iter(outputs.values())).sum() * float("nan"))
+
+
+def test_a_batch_of_one_value_per_channel_stops_with_advice(tmp_path):
+    network = nn.Sequential(OrderedDict(a=nn.Flatten(), b=nn.Linear(300, 16), c=nn.BatchNorm1d(16))).eval()
+    samples = [{"input": image[None].numpy()} for image in Stripes(8, 4).images]
+    told = Recipe(torch.zeros(8, 3, 10, 10), batch_size=1)
+    with pytest.raises(TrainingError, match="c: a batch norm needs more than one value per channel"):
+        convert(network, tmp_path / "m.lace", ConvertOptions(samples, finetune=told, device="cpu"))
 
 
 def test_the_teacher_and_the_source_stay_as_they_are():
