@@ -104,7 +104,7 @@ class Elsewhere(Workers):
 
 @pytest.mark.parametrize("changed", ["one that teaches", "one that judges"])
 def test_without_a_recipe_a_checkpoint_is_refused_where_any_sample_is_another(tmp_path, changed):
-    samples = [{"image": Stripes(100, 4).images[i : i + 1].numpy()} for i in range(100)]
+    samples = [{"image": image[None].numpy()} for image in Stripes(100, 4).images]
     told = options(finetune=True, epochs=2, calibration_count=8, checkpoint=tmp_path / "kept", device="cpu")
     told = replace(told, calibration=samples, input_shapes={"image": samples[0]["image"].shape})
     convert(trained_net(), tmp_path / "m.lace", told)
