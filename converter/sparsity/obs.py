@@ -41,11 +41,16 @@ def power(weight: Array, hessian: Array) -> float:
     return float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
 
 
+def damped(hessian: Array) -> Array:
+    """[K,K] f64: the moment matrix with a little power added to every input, so that it can be inverted."""
+    return np.asarray(
+        hessian + np.eye(len(hessian)) * max(DAMPING * float(np.diag(hessian).mean()), LEAST_POWER)
+    )
+
+
 def inverse_moment(hessian: Array) -> Array:
     """[K,K] f64: the inverse of the damped moment matrix. Inputs that are always zero get an arbitrary one."""
-    power = np.diag(hessian).copy()
-    damped = hessian + np.eye(len(hessian)) * max(DAMPING * float(power.mean()), LEAST_POWER)
-    return np.asarray(np.linalg.inv(damped))
+    return np.asarray(np.linalg.inv(damped(hessian)))
 
 
 def refit(weight: Array, hessian: Array, cross: Array, inverse: Array) -> Array:

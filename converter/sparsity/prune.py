@@ -76,8 +76,7 @@ def _solve(target: Array, hessian: Array, inverse: Array, drop: Mask, block: obs
     if 2.0 * k * k * block.columns * drop.sum() <= _ELIMINATION_LIMIT:
         return obs.prune(target, inverse, drop.sum(axis=1), block)
     wide = np.repeat(np.repeat(~drop, block.rows, axis=0), block.columns, axis=1)
-    damped = hessian + np.eye(k) * max(obs.DAMPING * float(np.diag(hessian).mean()), obs.LEAST_POWER)
-    return masked_least_squares(target, damped, wide), ~drop
+    return masked_least_squares(target, obs.damped(hessian), wide), ~drop
 
 
 def _as_conv(weight: Array) -> Array:

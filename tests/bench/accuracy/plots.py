@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from drawing import INK, drawing, svg
+from drawing import INK, OURS, drawing, svg
 from matplotlib.axes import Axes
 
 from accuracy.cells import ablated
 from accuracy.tables import MILLIONS, MILLISECONDS, NAMES, Cost, Row, cost_of, lengths, trained
 
 PICTURES = (MILLISECONDS, MILLIONS["dotprod"])
-# In the order of the legend.
+# In the order in which they are drawn.
 COLOURS = {
-    "auto": "#2d8a6b", "1x4": "#c47f2c", "2x4": "#8b6bb5", "4x4": "#3b76b0", "8x4": "#7a8a2e",
-    "single": "#b04a4a", "2:4": "#b06aa0", "channels": "#70797b", "dense": "#1b2a2f",
+    "auto": OURS, "1x4": "#c47f2c", "2x4": "#8b6bb5", "4x4": "#3b76b0", "8x4": "#7a8a2e",
+    "single": "#b04a4a", "2:4": "#b06aa0", "channels": "#70797b", "dense": INK,
 }  # fmt: skip
 
 
