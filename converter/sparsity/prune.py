@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 _ELIMINATION_LIMIT = 2e11  # floating point operations; above it the repair is iterative
+_QUIETEST = 1e-6  # of the loudest row's output power, that every row counts as at least
 
 
 def prune_layer(
@@ -29,10 +30,12 @@ def prune_layer(
     current: Array,
     reference: Array,
     generator: np.random.Generator,
+    normalized: bool = False,
 ) -> Mask | None:
     """Changes ``layer`` in place: weights, block rows, kept blocks. Returns [rows][blocks] kept; None if all are.
 
     current, reference: the layer's inputs [N,C,H,W] or [N,K] f32 in the network so far and in the float one.
+    normalized: whether a batch norm follows, which makes rows alike by itself.
     """
     block = budget.block
     layer.block_rows, layer.dense_reason = block.rows, budget.reason
@@ -41,13 +44,27 @@ def prune_layer(
     seen = moments.collect(node, current, reference, generator)
     inverse = obs.inverse_moment(seen.hessian)
     weight = padded_rows(to_columns(layer.weight).astype(np.float64), block.rows)
-    target = obs.refit(weight, seen.hessian, seen.cross, inverse)
+    # The answers of a head are compared with one another as they are.
+    factors = np.ones((len(weight), 1)) if normalized or budget.head else row_factors(weight, seen.hessian)
+    target = obs.refit(weight * factors, seen.hessian, seen.cross, inverse)
     scores = obs.block_scores(target, inverse, block)
     drops = cheapest(spared(scores) if budget.head else scores, round(budget.share * scores.size))
     pruned, keep = _solve(target, seen.hessian, inverse, drops, block)
-    layer.weight = from_columns(pruned[: len(layer.weight)], layer.weight.shape).astype(np.float32)
+    layer.weight = from_columns((pruned / factors)[: len(layer.weight)], layer.weight.shape).astype(
+        np.float32
+    )
     layer.keep = quads_of(keep, block) & occupied(_as_conv(layer.weight), block.rows)
     return keep
+
+
+def row_factors(weight: Array, hessian: Array) -> Array:
+    """[O][1] f64: what rows [O][K] are multiplied by so that each counts by the root of its output's power, not by all of it.
+
+    The layers behind read quiet outputs too (docs/trials.md). hessian [K,K] f64: the inputs' moments.
+    """
+    power = np.einsum("ok,kl,ol->o", weight, hessian, weight, optimize=True)
+    least = max(_QUIETEST * float(power.max()), obs.LEAST_POWER)
+    return np.asarray(np.maximum(power, least)[:, None] ** -0.25)
 
 
 def quads_of(keep: Mask, block: obs.Block) -> Mask:

@@ -56,15 +56,23 @@ def _variances(graph: Graph, values: list[str], inputs: Mapping[str, Array]) -> 
 
 def row_scale(graph: Graph, node: Node) -> Array:
     """[O] f64: by what a normalization multiplies the layer's outputs, 1 where none is the only reader."""
-    readers = graph.consumers(node.output)
-    ones = np.ones(len(node.weights["weight"]))
-    if len(readers) != 1 or node.output in graph.outputs:
+    ones, reader = np.ones(len(node.weights["weight"])), _only_reader(graph, node)
+    if reader is None:
         return ones
-    weights = {name: array.astype(np.float64) for name, array in readers[0].weights.items()}
-    if readers[0].op == "affine":
+    weights = {name: array.astype(np.float64) for name, array in reader.weights.items()}
+    if reader.op == "affine":
         return ones * weights["scale"]
-    if readers[0].op == "batch_norm":
-        return np.asarray(
-            weights["scale"] / np.sqrt(weights["variance"] + float(readers[0].attrs["epsilon"]))
-        )
+    if reader.op == "batch_norm":
+        return np.asarray(weights["scale"] / np.sqrt(weights["variance"] + float(reader.attrs["epsilon"])))
     return ones
+
+
+def is_normalized(graph: Graph, node: Node) -> bool:
+    """Whether a batch norm is the layer's only reader."""
+    reader = _only_reader(graph, node)
+    return reader is not None and reader.op == "batch_norm"
+
+
+def _only_reader(graph: Graph, node: Node) -> Node | None:
+    readers = graph.consumers(node.output)
+    return readers[0] if len(readers) == 1 and node.output not in graph.outputs else None

@@ -17,6 +17,7 @@ from lacewing.converter.quantization.layerwise import channel_means, clipped, pl
 from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.prune import prune_layer
+from lacewing.converter.sparsity.saliency import is_normalized
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -42,8 +43,15 @@ def prune_once(
         budget = budgets.get(node.name)
         if budget is not None and budget.share:
             layer = LayerPlan.of(node)
+            source = node.inputs[0]
             keep = prune_layer(
-                node, layer, budget, current[node.inputs[0]], reference[node.inputs[0]], generator
+                node,
+                layer,
+                budget,
+                current[source],
+                reference[source],
+                generator,
+                normalized=is_normalized(graph, node),
             )
             assert keep is not None
             node.weights["weight"], kept[node.name] = layer.weight, keep

@@ -15,7 +15,7 @@ from lacewing.converter.quantization.plan import LayerPlan
 from lacewing.converter.sparsity import moments, obs
 from lacewing.converter.sparsity.budget import LayerBudget, plan_budget
 from lacewing.converter.sparsity.columns import from_columns, to_columns
-from lacewing.converter.sparsity.prune import cheapest, prune_layer, spared
+from lacewing.converter.sparsity.prune import cheapest, prune_layer, row_factors, spared
 from lacewing.converter.sparsity.repair import masked_least_squares
 
 
@@ -156,6 +156,40 @@ def test_a_weak_class_goes_whole_unless_its_layer_gives_the_answers(head):
     keep = prune_layer(node, LayerPlan.of(node), LayerBudget(obs.Block(4, 4), 0.5, head=head), x, x, rng)
     assert keep.sum() == 16
     assert keep[1].sum() == head
+
+
+def quiet_rows_pruned(normalized, rows=1):
+    """(pruned plan, weight, x) of a gemm whose last 8 of 16 rows have a quarter of the others' output power."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(16, 32)).astype(np.float32)
+    weight[8:] *= 0.5
+    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight, "bias": np.zeros(16, np.float32)})
+    x = (rng.normal(size=(2000, 32)) @ rng.normal(size=(32, 32))).astype(np.float32)
+    layer = LayerPlan.of(node)
+    prune_layer(node, layer, LayerBudget(obs.Block(rows, 4), 0.5), x, x, rng, normalized=normalized)
+    return layer, weight, x
+
+
+def test_quiet_rows_keep_more_where_no_batch_norm_makes_them_alike():
+    kept = {n: quiet_rows_pruned(n)[0].keep[8:].sum() for n in (False, True)}
+    loud = 16 * 8 // 2 - kept[False]
+    assert loud > kept[False] > 1.5 * kept[True], kept
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_rows_that_count_alike_are_still_repaired_by_least_squares(rows):
+    layer, weight, x = quiet_rows_pruned(False, rows)
+    mask = np.repeat(np.repeat(layer.keep, rows, axis=0), 4, axis=1)
+    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight})
+    hessian = obs.damped(moments.collect(node, x, x, np.random.default_rng(0)).hessian)
+    best = exact(weight.astype(np.float64), hessian, mask)
+    np.testing.assert_allclose(layer.weight, best, atol=2e-2 * np.abs(weight).max())
+
+
+@pytest.mark.parametrize("power", [0.0, 1e-30, 1e30])
+def test_factors_of_rows_are_finite(power):
+    factors = row_factors(np.array([[np.sqrt(power)], [0.0]]), np.eye(1))
+    assert np.isfinite(factors).all() and (factors > 0).all()
 
 
 def test_a_share_that_leaves_too_few_blocks_for_every_row_is_still_met():
