@@ -69,6 +69,11 @@ class Graph:
         """The nodes that read ``value``, in order."""
         return [n for n in self.nodes if value in n.inputs]
 
+    def only_reader(self, value: str) -> Node | None:
+        """The node that alone reads ``value``; None if several do, or a graph output shows it."""
+        readers = self.consumers(value)
+        return readers[0] if len(readers) == 1 and value not in self.outputs else None
+
     def replace_uses(self, old: str, new: str) -> None:
         """Every reader of ``old``, graph outputs included, reads ``new`` instead."""
         for node in self.nodes:

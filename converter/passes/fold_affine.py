@@ -60,9 +60,9 @@ def _scale_outputs(linear: Node, affine: Node) -> None:
 
 def _linear_after(graph: Graph, node: Node) -> Node | None:
     """The operator that reads ``node``, provided that its zero padding is not mapped along."""
-    if not is_private(graph, node.output):
+    reader = graph.only_reader(node.output)
+    if reader is None:
         return None
-    reader = graph.consumers(node.output)[0]
     if reader.op == "gemm" or (
         reader.op == "conv" and (not any(reader.attrs["pads"]) or not node.weights["offset"].any())
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..ir import Graph, Node
-from .rewrite import is_private, uniform
+from .rewrite import uniform
 
 TOLERANCE = 1e-4  # constants such as 1/6 arrive rounded
 
@@ -92,11 +92,11 @@ def _scaled(graph: Graph, node: Node, value: str, gate: str) -> bool:
     if _near(scale, wanted):
         _become(node, function, x)
         return True
-    after = graph.consumers(node.output)
-    factor = uniform(after[0]) if is_private(graph, node.output) else None
-    if factor is None or factor[1] != 0.0 or not _near(scale * factor[0], wanted):
+    after = graph.only_reader(node.output)
+    factor = uniform(after)
+    if after is None or factor is None or factor[1] != 0.0 or not _near(scale * factor[0], wanted):
         return False
-    _become(after[0], function, x)
+    _become(after, function, x)
     return True
 
 

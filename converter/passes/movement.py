@@ -35,13 +35,10 @@ def _sink_transpose(graph: Graph, node: Node) -> bool:
 
 
 def _meets_transpose(graph: Graph, node: Node) -> bool:
-    while is_private(graph, node.output):
-        node = graph.consumers(node.output)[0]
-        if node.op == "transpose":
-            return True
-        if node.op not in POINTWISE:
-            return False
-    return False
+    reader = graph.only_reader(node.output)
+    while reader is not None and reader.op in POINTWISE:
+        reader = graph.only_reader(reader.output)
+    return reader is not None and reader.op == "transpose"
 
 
 def _merge_transposes(graph: Graph, node: Node) -> bool:

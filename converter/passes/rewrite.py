@@ -7,7 +7,7 @@ from ..ir import Graph, Node
 
 def is_private(graph: Graph, value: str) -> bool:
     """Whether exactly one node reads ``value`` and nobody outside sees it: its producer may change."""
-    return value not in graph.outputs and len(graph.consumers(value)) == 1
+    return graph.only_reader(value) is not None
 
 
 def source_of(graph: Graph, value: str, through: tuple[str, ...]) -> Node | None:

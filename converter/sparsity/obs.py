@@ -38,7 +38,12 @@ class Block:
 
 def power(weight: Array, hessian: Array) -> float:
     """tr(W H W'): of the output of ``weight`` [O][K] on inputs of moment ``hessian`` [K,K]."""
-    return float(np.einsum("ok,kl,ol->", weight, hessian, weight, optimize=True))
+    return float(row_power(weight, hessian).sum())
+
+
+def row_power(weight: Array, hessian: Array) -> Array:
+    """[O] f64: the same of each output."""
+    return np.asarray(np.einsum("ok,kl,ol->o", weight, hessian, weight, optimize=True))
 
 
 def damped(hessian: Array) -> Array:

@@ -62,7 +62,7 @@ def row_factors(weight: Array, hessian: Array) -> Array:
 
     The layers behind read quiet outputs too (docs/trials.md). hessian [K,K] f64: the inputs' moments.
     """
-    power = np.einsum("ok,kl,ol->o", weight, hessian, weight, optimize=True)
+    power = obs.row_power(weight, hessian)
     least = max(_QUIETEST * float(power.max()), obs.LEAST_POWER)
     return np.asarray(np.maximum(power, least)[:, None] ** -0.25)
 

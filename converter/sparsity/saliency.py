@@ -56,7 +56,7 @@ def _variances(graph: Graph, values: list[str], inputs: Mapping[str, Array]) -> 
 
 def row_scale(graph: Graph, node: Node) -> Array:
     """[O] f64: by what a normalization multiplies the layer's outputs, 1 where none is the only reader."""
-    ones, reader = np.ones(len(node.weights["weight"])), _only_reader(graph, node)
+    ones, reader = np.ones(len(node.weights["weight"])), graph.only_reader(node.output)
     if reader is None:
         return ones
     weights = {name: array.astype(np.float64) for name, array in reader.weights.items()}
@@ -69,10 +69,5 @@ def row_scale(graph: Graph, node: Node) -> Array:
 
 def is_normalized(graph: Graph, node: Node) -> bool:
     """Whether a batch norm is the layer's only reader."""
-    reader = _only_reader(graph, node)
+    reader = graph.only_reader(node.output)
     return reader is not None and reader.op == "batch_norm"
-
-
-def _only_reader(graph: Graph, node: Node) -> Node | None:
-    readers = graph.consumers(node.output)
-    return readers[0] if len(readers) == 1 and node.output not in graph.outputs else None

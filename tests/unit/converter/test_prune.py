@@ -34,6 +34,12 @@ def error(weight, target, hessian):
     return np.einsum("ok,kl,ol->", difference, hessian, difference)
 
 
+def gemm(weight):
+    """[O][K] f32, no bias."""
+    tensors = {"weight": weight, "bias": np.zeros(len(weight), np.float32)}
+    return Node("gemm", "n", ["x"], "y", {}, tensors)
+
+
 def exact(target, hessian, mask):
     result = np.zeros_like(target)
     for row, keep in enumerate(mask):
@@ -117,8 +123,7 @@ def test_moments_match_the_convolution(kernel):
 
 def test_few_patches_leave_mostly_the_diagonal():
     rng = np.random.default_rng(0)
-    weight = {"weight": np.ones((4, 40), np.float32), "bias": np.zeros(4, np.float32)}
-    node = Node("gemm", "n", ["x"], "y", {}, weight)
+    node = gemm(np.ones((4, 40), np.float32))
     seen = moments.collect(node, *([rng.normal(size=(4, 40)).astype(np.float32)] * 2), rng)
     power = np.diag(seen.hessian)
     strength = np.abs(seen.hessian - np.diag(power)).max() / power.max()
@@ -151,7 +156,7 @@ def test_a_weak_class_goes_whole_unless_its_layer_gives_the_answers(head):
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(16, 32)).astype(np.float32)
     weight[4:8] *= 1e-3
-    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight, "bias": np.zeros(16, np.float32)})
+    node = gemm(weight)
     x = rng.normal(size=(500, 32)).astype(np.float32)
     keep = prune_layer(node, LayerPlan.of(node), LayerBudget(obs.Block(4, 4), 0.5, head=head), x, x, rng)
     assert keep.sum() == 16
@@ -163,7 +168,7 @@ def quiet_rows_pruned(normalized, rows=1):
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(16, 32)).astype(np.float32)
     weight[8:] *= 0.5
-    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight, "bias": np.zeros(16, np.float32)})
+    node = gemm(weight)
     x = (rng.normal(size=(2000, 32)) @ rng.normal(size=(32, 32))).astype(np.float32)
     layer = LayerPlan.of(node)
     prune_layer(node, layer, LayerBudget(obs.Block(rows, 4), 0.5), x, x, rng, normalized=normalized)
@@ -180,8 +185,7 @@ def test_quiet_rows_keep_more_where_no_batch_norm_makes_them_alike():
 def test_rows_that_count_alike_are_still_repaired_by_least_squares(rows):
     layer, weight, x = quiet_rows_pruned(False, rows)
     mask = np.repeat(np.repeat(layer.keep, rows, axis=0), 4, axis=1)
-    node = Node("gemm", "n", ["x"], "y", {}, {"weight": weight})
-    hessian = obs.damped(moments.collect(node, x, x, np.random.default_rng(0)).hessian)
+    hessian = damped(moments.collect(gemm(weight), x, x, np.random.default_rng(0)).hessian)
     best = exact(weight.astype(np.float64), hessian, mask)
     np.testing.assert_allclose(layer.weight, best, atol=2e-2 * np.abs(weight).max())
 

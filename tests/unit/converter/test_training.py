@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from graphs import residual_network, samples
+from graphs import conv, residual_network, samples
 from torch import nn
 from training_cases import (
     ALONE,
@@ -31,6 +31,7 @@ from lacewing.converter.calibration import open_dataset
 from lacewing.converter.convert import convert
 from lacewing.converter.errors import OptionError, TrainingError
 from lacewing.converter.execute import Executor
+from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.passes import run_passes
@@ -74,6 +75,38 @@ def test_pruning_at_once_keeps_the_means_of_every_layer(mean):
     for value in values:
         wanted, got = channel_means(before[value]), channel_means(after[value])
         np.testing.assert_allclose(got, wanted, atol=1e-4 * float(np.abs(before[value]).max()), err_msg=value)
+
+
+def pruned_quietly(readers, shown=False):
+    """How many of the last four of eight rows' blocks stay, those with a quarter of the others' power, before ``readers``."""
+    rng, shapes = np.random.default_rng(0), {"image": (1, 32, 8, 8)}
+    layer = conv(rng, shapes, "layer", "image", 8)
+    layer.weights["weight"][4:] *= 0.5
+    nodes = [layer]
+    for i, op in enumerate(readers):
+        shapes[f"v{i}"] = shapes["layer"]
+        weights, attrs = {}, {"function": "tanh"}
+        if op == "batch_norm":
+            weights = dict.fromkeys(("scale", "variance"), np.ones(8, np.float32))
+            weights |= dict.fromkeys(("offset", "mean"), np.zeros(8, np.float32))
+            attrs = {"epsilon": 1e-5}
+        nodes.append(Node(op, f"v{i}", ["layer"], f"v{i}", attrs, weights, [f"v{i}"]))
+    outputs = [n.output for n in nodes[1:]] + ["layer"] * (shown or not readers)
+    graph = Graph("g", ["image"], outputs, nodes, shapes)
+    inputs = {"image": rng.normal(size=(32, 32, 8, 8)).astype(np.float32)}
+    kept = prune_once(graph, {"layer": LayerBudget(Block(1, 4), 0.5)}, inputs, 0, silent)
+    return kept["layer"][4:].sum()
+
+
+def test_quiet_rows_count_by_their_power_only_before_a_batch_norm_that_alone_reads_them():
+    alone = pruned_quietly(["batch_norm"])
+    for readers, shown in (
+        ([], False),
+        (["unary"], False),
+        (["batch_norm", "unary"], False),
+        (["batch_norm"], True),
+    ):
+        assert pruned_quietly(readers, shown) > 1.3 * alone, (readers, shown)
 
 
 def test_a_training_of_one_step_leaves_all_blocks_out_that_it_should():
