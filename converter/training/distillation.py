@@ -41,20 +41,30 @@ class Distillation:
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
         """0-dimensional; student: ``wanted()`` values of the same inputs."""
+        some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
         with torch.no_grad():
-            teacher = self._teacher(inputs, self.wanted())
+            teacher = self._taught(inputs, some)
         parts = [
             self._recipe.answers * self._divergence(teacher[v].float(), student[v].float())
             for v in self.outputs
         ]
         if self._recipe.features and self.values:
-            some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
             errors = [
                 squared_error(self._placed(v, teacher[v][:some]).float(), first(student[v], some).float())
                 for v in self.values
             ]
             parts.append(self._recipe.features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
+
+    def _taught(self, inputs: Mapping[str, Tensor], some: int) -> dict[str, Tensor]:
+        """The teacher's answers, and inner values of the first ``some`` samples: all of a batch's maps are gigabytes."""
+        count = len(next(iter(inputs.values())))
+        some = min(count, some) if self.wanted() != self.outputs else count
+        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, self.wanted())
+        if some < count:
+            others = self._teacher({v: a[some:] for v, a in inputs.items()}, self.outputs)
+            known |= {v: torch.cat((known[v], others[v])) for v in self.outputs}
+        return known
 
     def _placed(self, value: str, teacher: Tensor) -> Tensor:
         """``teacher`` [N,C,...] with the channels that the student has, in its order."""

@@ -11,7 +11,7 @@ a stretch of layers with its activations mends more, and few samples suffice, fo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.progress import Progress
 from lacewing.converter.training.data import Data
-from lacewing.converter.training.distillation import squared_error
 from lacewing.converter.training.masks import BlockMasks
 from lacewing.converter.training.network import Network
 
@@ -30,6 +29,7 @@ _ELEMENTS = 1 << 28  # of one value over all samples
 _BATCH = 8  # samples
 _RATE = 0.003  # Adam's, in parts of a tensor's root mean square
 _LEAST_SCALE = 1e-4  # of a tensor, for its rate
+_LEAST_POWER = 1e-12  # of a value, to divide by
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,35 @@ def _samples(data: Data, graph: Graph, parts: Sequence[Stretch], device: torch.d
 
 def _apply(network: Network, values: Values, device: torch.device) -> Values:
     network.to(device).eval()
-    count = len(next(iter(values.values())))
-    with torch.no_grad():
-        parts = [network({v: a[i : i + _BATCH] for v, a in values.items()}) for i in range(0, count, _BATCH)]
-    return {v: torch.cat([p[v] for p in parts]) for v in parts[0]}
+    count, results = len(next(iter(values.values()))), {}
+    for i in range(0, count, _BATCH):
+        with torch.no_grad():
+            part = network({v: a[i : i + _BATCH] for v, a in values.items()})
+        for v, a in part.items():
+            if v not in results:
+                results[v] = _room(a, count)
+            results[v][i : i + _BATCH] = a
+    return results
 
 
-def _distance(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
-    return float(sum(squared_error(wanted[v], values[v]) for v in wanted))
+def _room(some: Tensor, count: int) -> Tensor:
+    """For ``count`` samples like ``some``. Parts that are put together at the end would need all of the memory twice."""
+    last = some.dim() == 4 and some.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty((count, *some.shape[1:]), dtype=some.dtype, device=some.device, memory_format=layout)
+
+
+def _distance(values: Values, wanted: Values) -> float:
+    return sum(_mean_square(values[v], a) / (_mean_square(a) + _LEAST_POWER) for v, a in wanted.items())
+
+
+def _mean_square(a: Tensor, less: Tensor | None = None) -> float:
+    """Of ``a`` - ``less``, by batches: the difference and the square of all samples would be as large as they are."""
+    total = 0.0
+    for i in range(0, len(a), _BATCH):
+        part = a[i : i + _BATCH]
+        total += float((part if less is None else part - less[i : i + _BATCH]).square().sum())
+    return total / a.numel()
 
 
 def _train(
@@ -148,7 +169,7 @@ def _train(
     optimizer = torch.optim.Adam(groups)
     count = len(next(iter(values.values())))
     steps = epochs * math.ceil(count / _BATCH)
-    power = {v: a.square().mean() + 1e-12 for v, a in wanted.items()}
+    power = {v: _mean_square(a) + _LEAST_POWER for v, a in wanted.items()}
     for step in range(steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -41,7 +41,7 @@ from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
-from lacewing.converter.training.distillation import Distillation, squared_error
+from lacewing.converter.training.distillation import Distillation, inner_values, squared_error
 from lacewing.converter.training.finetune import FineTuning
 from lacewing.converter.training.loop import Stage, Trainer
 from lacewing.converter.training.masks import BlockMasks
@@ -118,6 +118,20 @@ def test_square_head_is_relative():
     teacher = torch.randn(8, 5)
     assert float(squared_error(teacher, teacher)) == 0
     assert float(squared_error(teacher * 10, teacher * 0)) == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [4, 9, 64])  # less than is compared inside, one more, four times as much
+def test_answers_are_compared_on_all_of_a_batch_and_inner_values_on_a_part(count):
+    graph = raw_graph()
+    inputs, _ = Stripes(count, 0).batch(range(count), torch.Generator())
+    values, answers = inner_values(graph), Distillation(Network(graph), [], {}, recipe(features=0))
+    teacher = Distillation(Network(graph), values, {}, recipe())
+    student, wanted = Network(graph).train()(inputs, values), Network(graph).eval()(inputs, values)
+    some = min(count, max(8, count // 4))
+    inner = [squared_error(wanted[v][:some], student[v][:some]) for v in values]
+    assert inner and min(inner) > 0
+    expected = answers.loss(inputs, student) + torch.stack(inner).mean()
+    torch.testing.assert_close(teacher.loss(inputs, student), expected)
 
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
