@@ -15,7 +15,6 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from x86 import machine
 
 from accuracy.cells import NETWORKS, PARTS
 from accuracy.rows import merged, rows_of
@@ -58,7 +57,7 @@ def main() -> int:
     older = json.loads(args.output.read_text())["rows"] if args.output.exists() else []
     rows = sorted(merged(rows, older), key=lambda r: NETWORKS.index(r["model"]))
     document = {
-        "machine": f"{machine()}; trained on {', '.join(sorted({r['device'] for r in rows if 'device' in r}))}",
+        "trained_on": sorted({r["device"] for r in rows}),
         "date": date.today().isoformat(),
         "epochs": EPOCHS,
         "quantized_epochs": QUANTIZED_EPOCHS,

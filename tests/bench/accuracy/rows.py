@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from arm.emulator import CPUS, count
 from arm.names import total
+from x86 import machine
 
 from accuracy.cells import Cell, described, identity
 from accuracy.train import FOLDER, result_of
@@ -40,7 +41,7 @@ def rows_of(network: str, seconds: float) -> list[Row]:
         *_milliseconds(files, seconds),
         *_instructions(files),
     ]
-    run = {"date": datetime.now().isoformat(" ", "minutes")}
+    run = {"date": datetime.now().isoformat(" ", "minutes"), "machine": machine()}
     return [row | run for row in rows]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from accuracy.cells import ablated, identity
@@ -37,19 +39,28 @@ def tables(document: dict[str, Any]) -> str:
     rows: list[Row] = document["rows"]
     measured = (
         "Top-1 on 5,000 test images, engine (float: torch); latency on x86, one thread, of one interleaved run for all "
-        "rows of a network that were measured together; executed instructions of one inference on emulated ARM processors, in millions; "
+        "rows of a network that were measured together, and never to be compared between machines; executed instructions of one inference on emulated ARM processors, in millions; "
         "training loss before the quantized epoch: labels' and, unless a row is without teacher, its answers'."
     )
-    parts = [f"{document['machine']}; {document['date']}. {measured}"]
+    names = ", ".join(f"{letter}: {machine}" for machine, letter in machines(rows).items())
+    parts = [f"{names}; trained on {', '.join(document['trained_on'])}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
         for epochs in lengths(rows, model):
             how_long = epochs or document["epochs"][model]
             title = f"\n### {model}, {how_long} epochs, the last {document['quantized_epochs']} quantized\n"
-            parts += [title, *_network(trained(rows, model, epochs))]
+            parts += [title, *_network(trained(rows, model, epochs), machines(rows))]
     little = [r for r in rows if r["data"] != "full" and r["metric"] == "top1"]
     if little:
         parts += ["\n### 500 images without labels\n", *_little(little)]
     return "\n".join(parts)
+
+
+def machines(rows: list[Row]) -> dict[str, str]:
+    """{machine: its letter}, that with most rows first."""
+    counted = Counter(r["machine"] for r in rows)
+    return {
+        machine: letter for letter, (machine, _) in zip(ascii_uppercase, counted.most_common(), strict=False)
+    }
 
 
 def lengths(rows: list[Row], model: str) -> list[int]:
@@ -62,7 +73,7 @@ def trained(rows: list[Row], model: str, epochs: int) -> list[Row]:
     return [r for r in rows if (r["model"], r["data"], r["epochs"]) == (model, "full", epochs)]
 
 
-def _network(rows: list[Row]) -> list[str]:
+def _network(rows: list[Row], letters: dict[str, str]) -> list[str]:
     top1 = [r for r in rows if r["metric"] == "top1"]
     floats = [r for r in top1 if r["block"] == "float"]
     base = floats[0]["median"] if floats else None
@@ -79,7 +90,7 @@ def _network(rows: list[Row]) -> list[str]:
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
             f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
-            f"| {r['runs']} | {lost} | {loss} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} |"
+            f"| {r['runs']} | {lost} | {loss} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} {letters[r['machine']]} |"
         )
     return lines
 

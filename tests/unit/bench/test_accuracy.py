@@ -285,7 +285,11 @@ def test_every_training_has_a_recipe_and_no_two_of_one_name(monkeypatch):
 
 def drawn(block, top1, epochs, **more):
     """Rows of one cell, as the tables want them."""
-    common = described(Cell(CELL_NETWORKS[0], block, 0.5, epochs=epochs)) | {"date": "today"} | more
+    common = (
+        described(Cell(CELL_NETWORKS[0], block, 0.5, epochs=epochs))
+        | {"date": "today", "machine": "this one"}
+        | more
+    )
     accuracy = {
         "metric": "top1",
         "target": "x86",
@@ -302,16 +306,31 @@ def drawn(block, top1, epochs, **more):
     ]
 
 
+def described_by(rows):
+    """What docs/data/accuracy.json holds."""
+    told = {"trained_on": ["cpu"], "date": "today", "quantized_epochs": 1}
+    return told | {"epochs": {CELL_NETWORKS[0]: 20}, "rows": rows}
+
+
+def test_times_of_two_machines_share_a_table_that_tells_them_apart_but_no_picture():
+    usual = [*drawn("dense", 90.0, 0), *drawn("auto", 89.5, 0)]
+    other = drawn("1x4", 89.0, 0, machine="another")
+    text = tables(described_by([*other, *usual]))
+    assert "A: this one, B: another" in text
+    ends = [line.split("|")[-2].strip() for line in text.splitlines() if "89." in line]
+    assert ends == ["today A", "today B"]
+    (name,) = [name for name in pictures_of(described_by(usual)) if "x86" in name]
+    without_time = [r for r in other if r["metric"] == "top1"]
+    shown = pictures_of(described_by([*other, *usual]))[name]
+    assert shown == pictures_of(described_by([*without_time, *usual]))[name]
+    same = drawn("1x4", 89.0, 0)
+    assert shown != pictures_of(described_by([*same, *usual]))[name]
+
+
 def test_trainings_of_different_length_are_compared_among_themselves():
     rows = [*drawn("float", 90.0, 0), *drawn("auto", 89.5, 0), *drawn("1x4", 89.0, 0)]
     rows += [*drawn("float", 80.0, 6), *drawn("auto", 79.0, 6), *drawn("1x4", 78.0, 6)]
-    document = {
-        "machine": "m",
-        "date": "today",
-        "epochs": {CELL_NETWORKS[0]: 20},
-        "quantized_epochs": 1,
-        "rows": rows,
-    }
+    document = described_by(rows)
     text, drawings = tables(document), pictures_of(document)
     assert text.count("### ") == 2 and ", 20 epochs" in text and ", 6 epochs" in text
     assert [line.split("|")[7].strip() for line in text.splitlines() if "mix" in line] == ["-0.50", "-1.00"]
@@ -332,7 +351,7 @@ def test_trainings_of_different_length_are_compared_among_themselves():
 )
 def test_another_way_of_training_has_a_row_and_no_point_in_the_picture(change, said):
     usual = [*drawn("float", 90.0, 0), *drawn("auto", 89.5, 0), *drawn("1x4", 89.0, 0)]
-    document = {"machine": "m", "date": "today", "epochs": {CELL_NETWORKS[0]: 20}, "quantized_epochs": 1}
+    document = described_by([])
     more = document | {"rows": [*drawn("auto", 88.0, 0, **change), *usual]}
     lines = [line for line in tables(more).splitlines() if "%" in line and line.startswith("|")]
     assert lines[-1].split("|")[1].strip() == f"converter's mix{said}"
