@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from x86 import machine
 
 from accuracy.cells import NETWORKS, PARTS
 from accuracy.rows import merged, rows_of
@@ -53,7 +54,7 @@ def main() -> int:
         print(f"[{number}/{len(wanted)}] {cell.id}", flush=True)
         result = run(cell, args.device)
         print(f"  top-1 {result['top1']:.2f} % in {result['seconds']} s", flush=True)
-    rows = [row for network in NETWORKS for row in rows_of(network, args.seconds)]
+    rows = [row for network in NETWORKS for row in rows_of(network, args.seconds, machine())]
     older = json.loads(args.output.read_text())["rows"] if args.output.exists() else []
     rows = sorted(merged(rows, older), key=lambda r: NETWORKS.index(r["model"]))
     document = {

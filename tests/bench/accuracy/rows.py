@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from arm.emulator import CPUS, count
 from arm.names import total
-from x86 import machine
 
 from accuracy.cells import Cell, described, identity
 from accuracy.train import FOLDER, result_of
@@ -27,8 +26,8 @@ Row = dict[str, Any]
 Result = dict[str, Any]  # what ``train.run`` writes
 
 
-def rows_of(network: str, seconds: float) -> list[Row]:
-    """The rows of every finished cell of ``network``; all of its files are timed in one interleaved run."""
+def rows_of(network: str, seconds: float, machine: str) -> list[Row]:
+    """The rows of every finished cell of ``network``; all of its files are timed in one interleaved run, on ``machine``."""
     cells = [Cell(**json.loads(p.read_text())["cell"]) for p in sorted(FOLDER.glob(f"{network}-*.json"))]
     groups: dict[tuple[Any, ...], list[Result]] = defaultdict(list)
     for result in (found for cell in cells if (found := result_of(cell)) is not None):
@@ -41,7 +40,7 @@ def rows_of(network: str, seconds: float) -> list[Row]:
         *_milliseconds(files, seconds),
         *_instructions(files),
     ]
-    run = {"date": datetime.now().isoformat(" ", "minutes"), "machine": machine()}
+    run = {"date": datetime.now().isoformat(" ", "minutes"), "machine": machine}
     return [row | run for row in rows]
 
 
