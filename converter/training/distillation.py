@@ -59,7 +59,7 @@ class Distillation:
     def _taught(self, inputs: Mapping[str, Tensor], some: int) -> dict[str, Tensor]:
         """The teacher's answers, and inner values of the first ``some`` samples: all of a batch's maps are gigabytes."""
         count = len(next(iter(inputs.values())))
-        some = min(count, some) if self.wanted() != self.outputs else count
+        some = count if self.wanted() == self.outputs else some
         known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, self.wanted())
         if some < count:
             others = self._teacher({v: a[some:] for v, a in inputs.items()}, self.outputs)

@@ -42,13 +42,14 @@ def tables(document: dict[str, Any]) -> str:
         "rows of a network that were measured together, and never to be compared between machines; executed instructions of one inference on emulated ARM processors, in millions; "
         "training loss before the quantized epoch: labels' and, unless a row is without teacher, its answers'."
     )
-    names = ", ".join(f"{letter}: {machine}" for machine, letter in machines(rows).items())
+    letters = machines(rows)
+    names = ", ".join(f"{letter}: {machine}" for machine, letter in letters.items())
     parts = [f"{names}; trained on {', '.join(document['trained_on'])}; {document['date']}. {measured}"]
     for model in dict.fromkeys(r["model"] for r in rows):
         for epochs in lengths(rows, model):
             how_long = epochs or document["epochs"][model]
             title = f"\n### {model}, {how_long} epochs, the last {document['quantized_epochs']} quantized\n"
-            parts += [title, *_network(trained(rows, model, epochs), machines(rows))]
+            parts += [title, *_network(trained(rows, model, epochs), letters)]
     little = [r for r in rows if r["data"] != "full" and r["metric"] == "top1"]
     if little:
         parts += ["\n### 500 images without labels\n", *_little(little)]
