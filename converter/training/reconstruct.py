@@ -53,6 +53,29 @@ class Stretch:
         )
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a stretch is to give, and the power of each value, relative to which its error counts."""
+
+    values: Values
+    power: dict[str, float]
+
+    @staticmethod
+    def of(values: Values) -> Target:
+        """Measures the power."""
+        return Target(values, {v: _mean_square(a) + _LEAST_POWER for v, a in values.items()})
+
+    def distance(self, given: Values) -> float:
+        """The squared error of all samples, relative to the power, summed over the values."""
+        return sum(_mean_square(given[v], a) / self.power[v] for v, a in self.values.items())
+
+    def loss(self, given: Values, pick: Tensor) -> Tensor:
+        """``distance``, 0-dimensional with gradients, of the samples ``pick`` alone."""
+        return torch.stack(
+            [(given[v] - a[pick]).square().mean() / self.power[v] for v, a in self.values.items()]
+        ).sum()
+
+
 def reconstruct(
     graph: Graph,
     reference: Graph,
@@ -76,10 +99,10 @@ def reconstruct(
         before = part.graph(graph)
         result = _apply(Network(before), current, device)
         if any(n.name in masks.keep for n in part.nodes):
-            network = Network(before).to(device).eval()
-            _train(network, masks, current, wanted, epochs, generator)
+            network, target = Network(before).to(device).eval(), Target.of(wanted)
+            _train(network, masks, current, target, epochs, generator)
             trained = _apply(network, current, device)
-            if _distance(trained, wanted) < _distance(result, wanted):
+            if target.distance(trained) < target.distance(result):
                 result = trained
                 _take(part.nodes, network.cpu().to_graph())
         current = result
@@ -141,10 +164,6 @@ def _room(some: Tensor, count: int) -> Tensor:
     return torch.empty((count, *some.shape[1:]), dtype=some.dtype, device=some.device, memory_format=layout)
 
 
-def _distance(values: Values, wanted: Values) -> float:
-    return sum(_mean_square(values[v], a) / (_mean_square(a) + _LEAST_POWER) for v, a in wanted.items())
-
-
 def _mean_square(a: Tensor, less: Tensor | None = None) -> float:
     """Of ``a`` - ``less``, by batches: the difference and the square of all samples would be as large as they are."""
     total = 0.0
@@ -158,7 +177,7 @@ def _train(
     network: Network,
     masks: BlockMasks,
     values: Values,
-    wanted: Values,
+    target: Target,
     epochs: int,
     generator: torch.Generator,
 ) -> None:
@@ -169,16 +188,15 @@ def _train(
     optimizer = torch.optim.Adam(groups)
     count = len(next(iter(values.values())))
     steps = epochs * math.ceil(count / _BATCH)
-    power = {v: _mean_square(a) + _LEAST_POWER for v, a in wanted.items()}
     for step in range(steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
         pick = torch.randint(count, (min(_BATCH, count),), generator=generator)
         results = network({v: a[pick] for v, a in values.items()})
-        losses = [(results[v] - wanted[v][pick]).square().mean() / power[v] for v in wanted]
+        loss = target.loss(results, pick)
         optimizer.zero_grad(set_to_none=True)
         # torch gives ``backward`` no types.
-        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         masks.apply(network)
 
