@@ -23,7 +23,7 @@ from lacewing.converter.lowering.tables import rescale_table
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.training.exact_softmax import exact_softmax
 from lacewing.converter.training.operators import OPERATORS, convolve, per_channel
-from lacewing.converter.training.rounding import rounded
+from lacewing.converter.training.rounding import rounded, to_levels
 from lacewing.format.description import ACTIVATION_MAX, WEIGHT_MAX
 
 if TYPE_CHECKING:
@@ -223,5 +223,4 @@ def weight_steps(weight: Tensor, bias: Tensor, source: Tensor) -> Tensor:
 
 
 def _saturated(levels: Tensor, zero_point: int) -> Tensor:
-    whole = rounded(torch.clamp(levels, -_FAR, _FAR)) + zero_point
-    return torch.clamp(whole, 0, ACTIVATION_MAX)
+    return to_levels(torch.clamp(levels, -_FAR, _FAR), zero_point, 0, ACTIVATION_MAX)

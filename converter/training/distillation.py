@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lacewing.converter.ir import Graph
+from lacewing.converter.training.first_samples import first
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.recipe import Recipe
 
@@ -35,15 +36,18 @@ class Distillation:
         self._recipe = recipe
         self.outputs = list(dict.fromkeys(answer_of(teacher.graph, v) for v in teacher.graph.outputs))
 
-    def wanted(self) -> list[str]:
-        """The student's values that the loss reads."""
-        return [*self.outputs, *(self.values if self._recipe.features else ())]
+    def wanted(self, count: int) -> dict[str, int]:
+        """The student's values that the loss reads: of how many of a batch's ``count`` samples."""
+        some = min(count, max(_LEAST, count // _PART))
+        inner = dict.fromkeys(self.values, some) if self._recipe.features else {}
+        return inner | dict.fromkeys(self.outputs, count)
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
-        """0-dimensional; student: ``wanted()`` values of the same inputs."""
-        some = max(_LEAST, len(next(iter(inputs.values()))) // _PART)
+        """0-dimensional; student: what is ``wanted`` of the same inputs."""
+        wanted = self.wanted(len(next(iter(inputs.values()))))
+        some = min(wanted.values())
         with torch.no_grad():
-            teacher = self._taught(inputs, some)
+            teacher = self._taught(inputs, wanted)
         parts = [
             self._recipe.answers * self._divergence(teacher[v].float(), student[v].float())
             for v in self.outputs
@@ -56,13 +60,13 @@ class Distillation:
             parts.append(self._recipe.features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
 
-    def _taught(self, inputs: Mapping[str, Tensor], some: int) -> dict[str, Tensor]:
-        """The teacher's answers, and inner values of the first ``some`` samples: all of a batch's maps are gigabytes."""
-        count = len(next(iter(inputs.values())))
-        some = count if self.wanted() == self.outputs else some
-        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, self.wanted())
+    def _taught(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int]) -> dict[str, Tensor]:
+        """The teacher's answers, and inner values of the first samples: all of a batch's maps are gigabytes."""
+        some, count = min(wanted.values()), max(wanted.values())
+        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, wanted)
         if some < count:
-            others = self._teacher({v: a[some:] for v, a in inputs.items()}, self.outputs)
+            rest = {v: a[some:] for v, a in inputs.items()}
+            others = self._teacher(rest, dict.fromkeys(self.outputs, count))
             known |= {v: torch.cat((known[v], others[v])) for v in self.outputs}
         return known
 
@@ -81,29 +85,6 @@ class Distillation:
         t = self._recipe.temperature
         p, q = functional.log_softmax(teacher / t, dim=1), functional.log_softmax(student / t, dim=1)
         return functional.kl_div(q, p, reduction="batchmean", log_target=True) * t * t
-
-
-class _First(torch.autograd.Function):
-    """The gradient of torch's own slice is in plain layout; added to one in channels_last it costs a third of a step."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, count: int) -> Tensor:
-        ctx.like = torch.empty_like(x, device="meta")
-        return x[:count].clone()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        full = torch.empty_like(ctx.like, device=gradient.device)
-        full[len(gradient) :].zero_()
-        full[: len(gradient)] = gradient
-        return full, None
-
-
-def first(x: Tensor, count: int) -> Tensor:
-    """The first ``count`` samples of ``x`` [N, ...]."""
-    # torch gives ``apply`` no types.
-    result: Tensor = _First.apply(x, count)  # type: ignore[no-untyped-call]
-    return result
 
 
 def squared_error(teacher: Tensor, student: Tensor) -> Tensor:

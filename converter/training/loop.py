@@ -150,7 +150,7 @@ class Trainer:
         return value
 
     def _loss(self, stage: Stage, wrapped: torch.nn.Module, inputs: dict[str, Tensor], target: Any) -> Tensor:
-        wanted = self._teacher.wanted() if self._teacher else []
+        wanted = self._teacher.wanted(len(next(iter(inputs.values())))) if self._teacher else {}
         half = stage.recipe.precision == "bfloat16" and isinstance(stage.network, Network)
         with torch.autocast(self._workers.device.type, torch.bfloat16, enabled=half):
             results = wrapped(inputs, wanted)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +12,20 @@ from torch import Tensor, nn
 from lacewing.converter.errors import Problem, UnsupportedModelError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.ir_to_onnx import is_batchable
+from lacewing.converter.training.first_samples import first
 from lacewing.converter.training.operators import OPERATORS, batch_norm, clamp
 
 _BUFFERS = ("mean", "variance")  # of a batch norm: followed, not learned
 _BATCH_NORM = "batch_norm"
 _MOMENTUM = 0.1
+NOTHING: Mapping[str, int] = MappingProxyType({})  # wanted but the outputs
 
 
 class Network(nn.Module):
     """A graph whose weights are torch parameters, on whatever device the module is moved to.
 
-    ``forward`` takes {input name: [N, ...] f32} and gives {value: [N, ...]} of the outputs and of ``values``.
+    ``forward`` takes {input name: [N, ...] f32} and gives {value: [N, ...]} of the outputs, and of each value that is
+    ``wanted`` so many of the first samples, all of them where it is an output.
     Raises UnsupportedModelError for a graph whose axis 0 is not the batch everywhere.
     """
 
@@ -49,9 +53,9 @@ class Network(nn.Module):
         assert isinstance(found, Tensor)
         return found
 
-    def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int] = NOTHING) -> dict[str, Tensor]:
         """Runs the network; values that no later node reads are freed on the way."""
-        return run_nodes(self.graph, inputs, values, self._run)
+        return run_nodes(self.graph, inputs, wanted, self._run)
 
     def _run(self, node: Node, inputs: list[Tensor]) -> Tensor:
         weights = {name: self.weight(node, name) for name in node.weights}
@@ -75,11 +79,11 @@ class Network(nn.Module):
 def run_nodes(
     graph: Graph,
     inputs: Mapping[str, Tensor],
-    values: Iterable[str],
+    wanted: Mapping[str, int],
     run: Callable[[Node, list[Tensor]], Tensor],
 ) -> dict[str, Tensor]:
-    """The graph's outputs and ``values``, in this order; run: a node's result from what it reads."""
-    kept = dict.fromkeys((*graph.outputs, *values))
+    """The graph's outputs and what is ``wanted``, in this order; run: a node's result from what it reads."""
+    kept = counts(graph, inputs, wanted)
     last_use = {v: i for i, n in enumerate(graph.nodes) for v in n.inputs}
     known = {name: inputs[name] for name in graph.inputs}
     for i, node in enumerate(graph.nodes):
@@ -87,7 +91,13 @@ def run_nodes(
         for value in node.inputs:
             if last_use[value] == i and value not in kept:
                 known.pop(value, None)
-    return {value: known[value] for value in kept}
+    return {value: first(known[value], count) for value, count in kept.items()}
+
+
+def counts(graph: Graph, inputs: Mapping[str, Tensor], wanted: Mapping[str, int]) -> dict[str, int]:
+    """{value: samples of it} that ``forward`` gives: outputs are whole."""
+    whole = dict.fromkeys(graph.outputs, len(inputs[graph.inputs[0]]))
+    return {**whole, **wanted, **whole}
 
 
 def is_constant(node: Node, name: str) -> bool:

@@ -8,7 +8,7 @@ sees NNCF's numbers, and evaluation the engine's, of the plan that is read from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from lacewing.converter.ir import Graph, Node
 from lacewing.converter.quantization.forms import reads_u7
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.sharing import MOVES
-from lacewing.converter.training.network import key, run_nodes
+from lacewing.converter.training.network import NOTHING, key, run_nodes
 from lacewing.converter.training.nncf_quantizers import (
     Decided,
     decide,
@@ -68,11 +68,11 @@ class NncfNetwork(QuantizedNetwork):
         quantizer = value_quantizer((min(low for low, _ in ranges), max(high for _, high in ranges)))
         return quantizer.requires_grad_(False) if fixed else quantizer
 
-    def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int] = NOTHING) -> dict[str, Tensor]:
         """{value: [N, ...] f32}: with NNCF's arithmetic in training, the engine's bits in evaluation."""
         if not self.training:
-            return super().forward(inputs, values)
-        return run_nodes(self.graph, inputs, values, self._run)
+            return super().forward(inputs, wanted)
+        return run_nodes(self.graph, inputs, wanted, self._run)
 
     def _run(self, node: Node, reals: list[Tensor]) -> Tensor:
         inputs = [self._as_read(node, v, x) for v, x in zip(node.inputs, reals, strict=True)]

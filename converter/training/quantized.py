@@ -7,7 +7,7 @@ evaluation mode the results are the engine's, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
 from lacewing.converter.quantization.sharing import SharedQuantization
 from lacewing.converter.training.arithmetic import Arithmetic, Exact, Learned, weight_steps
-from lacewing.converter.training.network import check_trainable, is_constant, key
+from lacewing.converter.training.network import NOTHING, check_trainable, counts, is_constant, key
 from lacewing.converter.training.quantized_operators import OPERATORS, Values
 
 LAYERS = ("conv", "gemm")
@@ -28,7 +28,8 @@ LAYERS = ("conv", "gemm")
 class QuantizedNetwork(nn.Module):
     """A canonical graph and its plan, on whatever device the module is moved to.
 
-    ``forward`` takes and gives float32 as the engine does; asked for inner values it gives their reals.
+    ``forward`` takes and gives float32 as the engine does; of inner values that are ``wanted`` it gives the reals of so
+    many of the first samples.
     """
 
     def __init__(self, graph: Graph, plan: QuantizationPlan) -> None:
@@ -68,15 +69,15 @@ class QuantizedNetwork(nn.Module):
         """Where the parameters are."""
         return self.log_scales.device
 
-    def forward(self, inputs: Mapping[str, Tensor], values: Iterable[str] = ()) -> dict[str, Tensor]:
-        """{value: [N, ...] f32} of the outputs and of ``values`` for {input name: [N, ...] f32}."""
+    def forward(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int] = NOTHING) -> dict[str, Tensor]:
+        """{value: [N, ...] f32} of the outputs and of what is ``wanted`` for {input name: [N, ...] f32}."""
         arithmetic: Arithmetic = Learned(self) if self.training else Exact(self)
-        kept = dict.fromkeys((*self.graph.outputs, *values))
+        kept = counts(self.graph, inputs, wanted)
         known = Values(arithmetic, {v: inputs[v] for v in self.graph.inputs})
         for i, node in enumerate(self.graph.nodes):
             OPERATORS[node.op](known, node)
             known.forget(v for v in node.inputs if self._last_use[v] == i and v not in kept)
-        return {value: known.real(value) for value in kept}
+        return {value: known.first_real(value, count) for value, count in kept.items()}
 
     def scales(self) -> dict[str, Tensor]:
         """The step of every value, 0-dimensional f32; with gradients but for network inputs."""

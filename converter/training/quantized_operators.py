@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lacewing.converter.ir import Node
@@ -13,8 +12,9 @@ from lacewing.converter.lowering.elementwise import TABLE_OPERATORS
 from lacewing.converter.lowering.resize import axis_tables
 from lacewing.converter.training import operators
 from lacewing.converter.training.arithmetic import Arithmetic
+from lacewing.converter.training.first_samples import first
 from lacewing.converter.training.operators import per_channel
-from lacewing.converter.training.rounding import rounded
+from lacewing.converter.training.rounding import rounded, to_levels
 
 _RESIZE_UNIT = 256  # of a bilinear weight
 
@@ -30,9 +30,17 @@ class Values:
     def real(self, value: str) -> Tensor:
         """float32."""
         if value not in self._reals:
-            a = self.arithmetic
-            self._reals[value] = (self._levels[value] - a.zero_point(value)) * a.scale(value)
+            self._reals[value] = self._as_real(value, self._levels[value])
         return self._reals[value]
+
+    def first_real(self, value: str, count: int) -> Tensor:
+        """The reals of the first samples alone."""
+        if value in self._reals:
+            return first(self._reals[value], count)
+        return self._as_real(value, first(self._levels[value], count))
+
+    def _as_real(self, value: str, levels: Tensor) -> Tensor:
+        return (levels - self.arithmetic.zero_point(value)) * self.arithmetic.scale(value)
 
     def levels(self, value: str) -> Tensor:
         """Integers 0..127 as floats."""
@@ -78,7 +86,7 @@ def _store(known: Values, node: Node, acc: Tensor, multiplier: Tensor) -> None:
 
 def _clamped(known: Values, node: Node, scaled: Tensor) -> Tensor:
     low, high = known.arithmetic.clamp_levels(node)
-    return torch.clamp(rounded(scaled) + known.arithmetic.zero_point(node.output), low, high)
+    return to_levels(scaled, known.arithmetic.zero_point(node.output), low, high)
 
 
 def _layer(known: Values, node: Node) -> None:

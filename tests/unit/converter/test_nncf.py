@@ -79,7 +79,7 @@ def equal_levels(network, count=50):
     plan, inputs = network.value_plan(), tensors(network.graph, count)
     values = [v for v in network.graph.shapes if not plan.is_float(v)]
     with torch.no_grad():
-        ours, theirs = (network.train(mode)(inputs, values) for mode in (False, True))
+        ours, theirs = (network.train(mode)(inputs, dict.fromkeys(values, count)) for mode in (False, True))
     levels = [[torch.round(r[v].double() / plan.values[v].scale) for v in values] for r in (ours, theirs)]
     same = [(a == b).flatten() for a, b in zip(*levels, strict=True)]
     top = [r[network.graph.outputs[0]].argmax(1) for r in (ours, theirs)]

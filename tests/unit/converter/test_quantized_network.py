@@ -17,6 +17,7 @@ from lacewing.converter.quantization.assign import assign
 from lacewing.converter.quantization.collect import collect_statistics
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.rounding import rounded, to_levels
 
 IMAGE = {"x": (1, 5, 9, 7)}
 
@@ -163,6 +164,46 @@ def test_every_parameter_of_the_network_has_a_gradient():
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name
+
+
+@pytest.mark.parametrize(("zero_point", "low", "high"), [(0, 0, 127), (64, 0, 127), (5, 5, 90), (-3, -3, -3)])
+def test_levels_have_the_gradient_of_round_add_and_clamp(zero_point, low, high):
+    """At the bounds, half way between levels, beyond float32's whole numbers, and where nothing is left between."""
+    around = torch.arange(-6, 7) / 4
+    edges = torch.cat(
+        [around + low - zero_point, around + high - zero_point, torch.tensor([-1e30, 0.0, 1e30])]
+    )
+    given, same = edges.clone().requires_grad_(), edges.clone().requires_grad_()
+    levels = to_levels(given, zero_point, low, high)
+    expected = torch.clamp(rounded(same) + zero_point, low, high)
+    assert torch.equal(levels, expected)
+    weights = torch.arange(1.0, len(edges) + 1)
+    (levels * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(given.grad, same.grad), (given.grad, same.grad)
+    assert 0 < int((given.grad == 0).sum()) < len(edges)
+
+
+@pytest.mark.parametrize("of", [QuantizedNetwork, Network])
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_inner_values_are_of_the_first_samples_and_outputs_of_all(of, count):
+    exact = quantized(residual_network())
+    network = (exact if of is QuantizedNetwork else Network(exact.graph)).train()
+    inputs = {v: torch.from_numpy(a) for v, a in stacked(network.graph).items()}
+    assert len(inputs["x"]) == 6
+    inner = next(n.output for n in network.graph.nodes if n.output not in network.graph.outputs)
+    part = network(inputs, {inner: count, "logits": count})
+    whole = network(inputs, {inner: 6})
+    assert len(part[inner]) == count and torch.equal(part[inner], whole[inner][:count])
+    assert torch.equal(part["logits"], whole["logits"]) and len(part["logits"]) == 6
+    gradients = [
+        torch.autograd.grad(v.square().sum(), list(network.parameters()), allow_unused=True)
+        for v in (part[inner], whole[inner][:count])
+    ]
+    for got, wanted in zip(*gradients, strict=True):
+        assert (got is None) == (wanted is None)
+        if got is not None:
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_scales_of_network_inputs_stay():

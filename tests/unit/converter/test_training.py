@@ -126,9 +126,11 @@ def test_answers_are_compared_on_all_of_a_batch_and_inner_values_on_a_part(count
     inputs, _ = Stripes(count, 0).batch(range(count), torch.Generator())
     values, answers = inner_values(graph), Distillation(Network(graph), [], {}, recipe(features=0))
     teacher = Distillation(Network(graph), values, {}, recipe())
-    student, wanted = Network(graph).train()(inputs, values), Network(graph).eval()(inputs, values)
+    student = Network(graph).train()(inputs, teacher.wanted(count))
     some = min(count, max(8, count // 4))
-    inner = [squared_error(wanted[v][:some], student[v][:some]) for v in values]
+    assert {len(student[v]) for v in values} == {some} and len(student[graph.outputs[0]]) == count
+    wanted = Network(graph).eval()(inputs, dict.fromkeys(values, count))
+    inner = [squared_error(wanted[v][:some], student[v]) for v in values]
     assert inner and min(inner) > 0
     expected = answers.loss(inputs, student) + torch.stack(inner).mean()
     torch.testing.assert_close(teacher.loss(inputs, student), expected)
@@ -218,7 +220,9 @@ def test_batch_norms_end_with_the_moments_of_the_weights_as_they_are(watch):
     wanted = {(n.name, moment): [] for n in norms for moment in ("mean", "variance")}
     with torch.no_grad():
         for inputs, _ in batches(told.train, told.batch_size, told.seed, epochs - 1):
-            values = deepcopy(network).train()(inputs, [n.inputs[0] for n in norms])
+            values = deepcopy(network).train()(
+                inputs, dict.fromkeys((n.inputs[0] for n in norms), told.batch_size)
+            )
             for n in norms:
                 wanted[n.name, "mean"].append(values[n.inputs[0]].mean((0, 2, 3)))
                 wanted[n.name, "variance"].append(values[n.inputs[0]].var((0, 2, 3)))
