@@ -53,9 +53,10 @@ BASE_EPOCHS = 6  # that the published ResNets get on the JPEG copies before anyt
 EPOCHS = dict(zip(NETWORKS, (20, 10, 20), strict=True))
 QUANTIZED_EPOCHS = 1
 BATCH = 128
-BASE_RATE, RATE = 1e-3, 4e-3
-# Of MobileNet with few blocks gone: the higher rate undoes more of what the network came with than there is to mend (docs/trials.md).
-GENTLE_RATE, FEW = 2e-3, 0.3
+BASE_RATE, RATE, GENTLE_RATE = 1e-3, 4e-3, 2e-3
+# The share of the blocks up to which the gentle rate is better: the other undoes more of what a network came with than there is to mend
+# (docs/trials.md).
+GENTLE_UP_TO = dict(zip(NETWORKS, (0.0, 0.5, 0.3), strict=True))
 CALIBRATION = 256  # images
 NARROWER = 32  # steps in which channels go until a time is met
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
@@ -226,7 +227,7 @@ def predicted_milliseconds(graph: Graph, options: ConvertOptions) -> float:
 
 def rate_of(cell: Cell) -> float:
     """The peak learning rate of the float stage."""
-    gentle = cell.network.startswith("mobilenet") and 0 < cell.sparsity <= FEW and cell.method != "channels"
+    gentle = 0 < cell.sparsity <= GENTLE_UP_TO[cell.network] and cell.method != "channels"
     return GENTLE_RATE if gentle else RATE
 
 
