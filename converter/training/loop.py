@@ -141,6 +141,7 @@ class Trainer:
                 "lower the recipe's learning_rate, and check the data and the loss"
             )
         stage.optimizer.zero_grad(set_to_none=True)
+        # torch gives ``backward`` no types.
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(stage.network.parameters(), _GRADIENT_NORM)
         if stage.saliency is not None and isinstance(stage.network, Network):

@@ -40,7 +40,7 @@ class Values:
         return self._as_real(value, first(self._levels[value], count))
 
     def _as_real(self, value: str, levels: Tensor) -> Tensor:
-        return (levels - self.arithmetic.zero_point(value)) * self.arithmetic.scale(value)
+        return self._less_zero_point(value, levels) * self.arithmetic.scale(value)
 
     def levels(self, value: str) -> Tensor:
         """Integers 0..127 as floats."""
@@ -50,8 +50,11 @@ class Values:
 
     def centred(self, value: str) -> Tensor:
         """Levels less their zero point."""
+        return self._less_zero_point(value, self.levels(value))
+
+    def _less_zero_point(self, value: str, levels: Tensor) -> Tensor:
         zero_point = self.arithmetic.zero_point(value)
-        return self.levels(value) - zero_point if zero_point else self.levels(value)
+        return levels - zero_point if zero_point else levels
 
     def as_levels_of(self, value: str, target: str) -> Tensor:
         """The value in the levels of ``target``."""

@@ -42,6 +42,7 @@ class _Levels(torch.autograd.Function):
 
 def rounded(x: Tensor) -> Tensor:
     """The nearest integers of ``x``; the gradient passes unchanged."""
+    # torch gives ``apply`` no types.
     result = _Round.apply(x)  # type: ignore[no-untyped-call]
     assert isinstance(result, Tensor)
     return result
@@ -49,6 +50,7 @@ def rounded(x: Tensor) -> Tensor:
 
 def to_levels(scaled: Tensor, zero_point: int, low: int, high: int) -> Tensor:
     """``scaled`` rounded, ``zero_point`` added, clamped to ``low`` .. ``high``."""
+    # torch gives ``apply`` no types.
     result = _Levels.apply(scaled, zero_point, low, high)  # type: ignore[no-untyped-call]
     assert isinstance(result, Tensor)
     return result
