@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,23 @@ def fingerprint_of_plan(budgets: Mapping[str, LayerBudget], places: Mapping[str,
 
 
 def fingerprint(
-    graph: Graph, recipe: Recipe, options: ConvertOptions, calibration: Dataset, world: int
+    networks: Sequence[Graph], recipe: Recipe, options: ConvertOptions, calibration: Dataset, world: int
 ) -> str:
-    """A digest of everything that the result of a training depends on and that can be compared."""
+    """A digest of everything that the result of a training depends on and that can be compared.
+
+    networks: the one that is trained and, if it is another, the one that teaches.
+    """
     digest = hashlib.sha256()
     for sample in calibration:
         for name in sorted(sample):
             digest.update(name.encode() + sample[name].tobytes())
-    for node in graph.nodes:
+    for node in (node for graph in networks for node in graph.nodes):
         digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
         for name in sorted(node.weights):
             digest.update(node.weights[name].tobytes())
     plain = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
-    chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str))}
+    # Another teacher counts by what it computes, not by where it lies.
+    chosen = {k: v for k, v in plain.items() if isinstance(v, (int, float, str)) and k != "teacher"}
     data = {k: _known_of(v) for k, v in plain.items() if k in ("train", "validation") and v is not None}
     names = ("sparsity", "block", "budget", "ranges", "profile", "latency", "size", "seed")
     told = [str(getattr(options, name)) for name in names]

@@ -29,18 +29,28 @@ class Distillation:
     the squared error of each value relative to the teacher's square, averaged over the values.
     """
 
-    def __init__(self, teacher: Network, values: list[str], places: Mapping[str, Array], recipe: Recipe):
-        """places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one."""
+    def __init__(
+        self,
+        teacher: Network,
+        answers: Mapping[str, str],
+        values: list[str],
+        places: Mapping[str, Array],
+        recipe: Recipe,
+    ):
+        """answers: the student's value -> the teacher's. values: inner ones, of one name in both.
+
+        places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one.
+        """
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
         self._places = {v: torch.from_numpy(channels) for v, channels in places.items()}
         self._recipe = recipe
-        self.outputs = list(dict.fromkeys(answer_of(teacher.graph, v) for v in teacher.graph.outputs))
+        self.answers = dict(answers)
 
     def wanted(self, count: int) -> dict[str, int]:
         """The student's values that the loss reads: of how many of a batch's ``count`` samples."""
         some = min(count, max(_LEAST, count // _PART))
         inner = dict.fromkeys(self.values, some) if self._recipe.features else {}
-        return inner | dict.fromkeys(self.outputs, count)
+        return inner | dict.fromkeys(self.answers, count)
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
         """0-dimensional; student: what is ``wanted`` of the same inputs."""
@@ -50,7 +60,7 @@ class Distillation:
             teacher = self._taught(inputs, wanted)
         parts = [
             self._recipe.answers * self._divergence(teacher[v].float(), student[v].float())
-            for v in self.outputs
+            for v in self.answers
         ]
         if self._recipe.features and self.values:
             errors = [
@@ -61,14 +71,16 @@ class Distillation:
         return torch.stack(parts).sum()
 
     def _taught(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int]) -> dict[str, Tensor]:
-        """The teacher's answers, and inner values of the first samples: all of a batch's maps are gigabytes."""
+        """What is wanted by the student's names; inner values of the first samples: all of a batch's maps are gigabytes."""
         some, count = min(wanted.values()), max(wanted.values())
-        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, wanted)
+        theirs = {v: self.answers.get(v, v) for v in wanted}
+        asked = {theirs[v]: number for v, number in wanted.items()}
+        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, asked)
         if some < count:
             rest = {v: a[some:] for v, a in inputs.items()}
-            others = self._teacher(rest, dict.fromkeys(self.outputs, count))
-            known |= {v: torch.cat((known[v], others[v])) for v in self.outputs}
-        return known
+            others = self._teacher(rest, dict.fromkeys(self.answers.values(), count))
+            known |= {v: torch.cat((known[v], others[v])) for v in others}
+        return {v: known[theirs[v]] for v in wanted}
 
     def _placed(self, value: str, teacher: Tensor) -> Tensor:
         """``teacher`` [N,C,...] with the channels that the student has, in its order."""
@@ -96,6 +108,12 @@ def answer_of(graph: Graph, output: str) -> str:
     """The value to compare for a graph output: the logits where a softmax makes it."""
     producer = graph.producer(output)
     return producer.inputs[0] if producer is not None and producer.op == "softmax" else output
+
+
+def answers_of(student: Graph, teacher: Graph) -> dict[str, str]:
+    """The values that are compared as answers, by output: the student's -> the teacher's."""
+    pairs = zip(student.outputs, teacher.outputs, strict=True)
+    return {answer_of(student, v): answer_of(teacher, w) for v, w in pairs}
 
 
 def inner_values(graph: Graph) -> list[str]:

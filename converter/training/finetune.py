@@ -30,7 +30,7 @@ from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, 
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
 from lacewing.converter.training.data import Data, check_divisible
-from lacewing.converter.training.distillation import Distillation, inner_values
+from lacewing.converter.training.distillation import Distillation, answers_of, inner_values
 from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.loop import Stage, Trainer, measure
 from lacewing.converter.training.masks import BlockMasks, Mask
@@ -43,6 +43,7 @@ from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.recipe_data import as_data
 from lacewing.converter.training.reconstruct import reconstruct
 from lacewing.converter.training.saliency import Saliency
+from lacewing.converter.training.teacher import load_teacher
 
 _SAMPLES = 64  # that blocks are chosen on before training
 
@@ -91,10 +92,12 @@ class FineTuning:
         if recipe.validation is not None:
             self._validation = as_data(recipe.validation, shapes, "the recipe's validation")
         check_divisible(self._data, recipe.batch_size, workers.world)
+        self._teacher = None if recipe.teacher is None else load_teacher(recipe.teacher, raw)
         self._inputs = stack(dataset, raw, _SAMPLES)
         known = ""
         if checkpoint is not None:  # all samples that are here are read for it
-            known = fingerprint(raw, self._recipe, options, dataset, workers.world)
+            networks = [raw] if self._teacher is None else [raw, self._teacher]
+            known = fingerprint(networks, self._recipe, options, dataset, workers.world)
         self._checkpoints = Checkpoints(checkpoint, known)
 
     def run(self) -> FineTuned:
@@ -112,7 +115,9 @@ class FineTuning:
         float_stage = self._float_stage(masks, fresh=saved is None)
         if saved is not None:
             float_stage.load(saved["float"], self._workers)
-        self._train(float_stage, self.teacher(False), lambda s: self._checkpoints.save({"float": s.state()}))
+        self._train(
+            float_stage, self._untrained(False), lambda s: self._checkpoints.save({"float": s.state()})
+        )
         assert isinstance(float_stage.network, Network)
         trained = _canonical(float_stage.network.cpu().to_graph())
         stage = self._quantized_stage(trained, masks, budgets)
@@ -145,7 +150,7 @@ class FineTuning:
             stage.load(saved, self._workers)
         self._train(
             stage,
-            self.teacher(True),
+            self._untrained(True),
             lambda s: self._checkpoints.save({"float": float_state, "quantized": s.state()}),
         )
         reached = self._measured(stage.network)
@@ -175,8 +180,8 @@ class FineTuning:
         """Chooses what goes before training, and repairs the weights of ``graph``."""
         masks.set(prune_once(graph, masks.budgets, self._inputs, self._recipe.seed, self._progress))
 
-    def teacher(self, quantized: bool) -> Graph:
-        """The float network to imitate; in the quantized stage with the values that this stage has."""
+    def _untrained(self, quantized: bool) -> Graph:
+        """The float network as it came; in the quantized stage with the values that this stage has."""
         return _canonical(self._source) if quantized else self._source
 
     def _planned(self) -> tuple[Pruning, Rearrangement | None]:
@@ -246,14 +251,16 @@ class FineTuning:
             narrow(graph, plan, self._inputs, self._progress)
         return plan
 
-    def _train(self, stage: Stage, teacher: Graph, save: Callable[[Stage], None]) -> None:
+    def _train(self, stage: Stage, untrained: Graph, save: Callable[[Stage], None]) -> None:
         recipe = self._recipe
         distillation = None
         if recipe.answers or recipe.features:
+            teacher = untrained if self._teacher is None else self._teacher
             # Where the student's channels stand in the teacher is known of the source's own values.
-            values = [v for v in inner_values(teacher) if v in self._source.shapes]
+            own = inner_values(untrained) if self._teacher is None else []
+            values = [v for v in own if v in self._source.shapes]
             network = self._workers.place(Network(teacher))
-            distillation = Distillation(network, values, self._places, recipe)
+            distillation = Distillation(network, answers_of(untrained, teacher), values, self._places, recipe)
         trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)
         trainer.run(stage, save)
 

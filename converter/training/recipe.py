@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.training.saliency import SALIENCIES
@@ -30,6 +30,7 @@ class Recipe:
 
     train, validation: map-style torch Datasets of (input, target), or objects with ``__len__`` and
     ``batch(indices, generator)``. Without ``loss`` the float network alone teaches, and no target is needed.
+    ``teacher``, a torch module or the path of a model with the same inputs and outputs, answers instead of the float network.
     ``epochs`` counts both stages; the last ``quantized_epochs`` compute with the engine's integers.
     """
 
@@ -37,6 +38,7 @@ class Recipe:
     validation: Any = None
     loss: Loss | None = None
     metric: Metric | None = None
+    teacher: str | Path | nn.Module | None = None
     epochs: int = 8
     quantized_epochs: int = 2
     batch_size: int = 128
@@ -88,8 +90,21 @@ class Recipe:
             )
         if self.loss is None and not (self.answers or self.features):
             raise OptionError("recipe: nothing to learn from: give a loss, or weigh answers or features")
+        self._check_teacher()
         if self.metric is not None and self.validation is None:
             raise OptionError("recipe: a metric needs validation data")
+
+    def _check_teacher(self) -> None:
+        if self.teacher is None:
+            return
+        if not isinstance(self.teacher, (str, Path, nn.Module)):
+            raise OptionError(
+                f"recipe: teacher is a torch module or the path of a model, not {type(self.teacher).__name__}"
+            )
+        if not self.answers or self.features:
+            raise OptionError(
+                "recipe: of another teacher only the answers are compared: set features=0, and answers above 0"
+            )
 
 
 def load_recipe(path: Path) -> Recipe:

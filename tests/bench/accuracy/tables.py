@@ -113,6 +113,7 @@ def label(row: Row) -> str:
     return NAMES.get(row["block"], row["block"]) + "".join(
         [
             ", gradually" if row["gradual"] else "",
+            ", taught by the float network" if row["taught"] else "",
             "" if row["rearrange"] else ", not rearranged",
             "" if row["distill"] else ", without teacher",
             "" if row["engine"] == "lacewing" else f", {row['engine'].upper()} quantizers",

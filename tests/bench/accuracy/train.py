@@ -5,6 +5,7 @@ A cell that has a result is not trained again; one that was broken off goes on f
 
 from __future__ import annotations
 
+import bisect
 import copy
 import hashlib
 import io
@@ -31,6 +32,7 @@ from lacewing import Session
 from lacewing.converter.calibration import open_dataset
 from lacewing.converter.convert import quantize_graph
 from lacewing.converter.ir import Graph
+from lacewing.converter.ir_to_onnx import to_onnx
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import write_atomically
@@ -178,6 +180,22 @@ def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:
     return Recipe(train_set(), validation, loss=cross_entropy, metric=right, **settings_of(cell))
 
 
+def teacher_of(cell: Cell, device: str) -> Path | nn.Module | None:
+    """Another network that teaches than the one that the training starts from."""
+    if cell.taught:
+        return finished(cell, device)
+    return base_module(cell.network, device) if cell.method == "channels" else None
+
+
+def finished(cell: Cell, device: str) -> Path:
+    """The float network of the first seed that is trained as long as the cell, from its file or made now."""
+    like = Cell(cell.network, "float", epochs=cell.epochs)
+    path = FOLDER / f"{like.id}.onnx"
+    if not path.exists():
+        _trained(like, device)
+    return path
+
+
 def source_of(cell: Cell, device: str) -> Graph:
     """The raw graph that the cell's training starts from."""
     if cell.data != "full":
@@ -195,11 +213,18 @@ def as_fast(module: nn.Module, part: float, images: Tensor) -> Graph:
     """As many channels of ``module`` as take no more than ``part`` of its predicted time."""
     options = ConvertOptions([])
     allowed = part * predicted_milliseconds(load_training_graph(module, SHAPE), options)
-    for step in range(1, NARROWER):
-        graph = load_training_graph(narrow(module, 1 - step / NARROWER, images), SHAPE)
-        if predicted_milliseconds(graph, options) <= allowed:
-            return graph
-    raise ValueError(f"no share of the channels takes {part:.0%} of the time")
+
+    def narrowed(step: int) -> Graph:
+        return load_training_graph(narrow(module, 1 - step / NARROWER, images), SHAPE)
+
+    def fast(step: int) -> bool:
+        return predicted_milliseconds(narrowed(step), options) <= allowed
+
+    steps = range(1, NARROWER)
+    first = bisect.bisect_left(steps, True, key=fast)
+    if first == len(steps):
+        raise ValueError(f"no share of the channels takes {part:.0%} of the time")
+    return narrowed(steps[first])
 
 
 def options_of(cell: Cell, graph: Graph) -> ConvertOptions:
@@ -269,15 +294,14 @@ def _trained(cell: Cell, device: str) -> dict[str, Any]:
     started, test = time.monotonic(), test_set()
     graph = source_of(cell, device)
     recipe, options = recipe_of(cell, test), options_of(cell, graph)
-    if cell.method == "channels":
-        teacher = load_training_graph(base_module(cell.network, device), SHAPE)
-        kind = type("Narrow", (FineTuning,), {"teacher": lambda self, quantized: teacher})
-    else:
-        kind = KINDS.get(cell.method, FineTuning)
+    recipe = replace(recipe, teacher=teacher_of(cell, device))
+    kind = KINDS.get(cell.method, FineTuning)
     dataset = open_dataset(options.calibration, {v: graph.shapes[v] for v in graph.inputs})
     tuned = kind(graph, dataset, recipe, options, workers(device), silent, _checkpoint(cell)).run()
     result: dict[str, Any] = {"seconds": round(time.monotonic() - started)}
     if cell.method == "float":
+        content = to_onnx(tuned.graph).SerializeToString()
+        write_atomically(FOLDER / f"{cell.id}.onnx", content)
         trained = Network(tuned.graph)
         result |= {"top1": 100 * measure(trained, test, recipe, workers("cpu")), "bytes": 0}
     else:

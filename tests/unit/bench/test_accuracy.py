@@ -283,6 +283,20 @@ def test_every_training_has_a_recipe_and_no_two_of_one_name(monkeypatch):
     assert len(by_length) == 3
 
 
+def test_a_taught_cell_learns_from_the_float_network_of_its_length(tmp_path, monkeypatch):
+    made = []
+
+    def trained(cell, device):
+        made.append(cell)
+        (tmp_path / f"{cell.id}.onnx").touch()
+
+    monkeypatch.setattr(train, "FOLDER", tmp_path)
+    monkeypatch.setattr(train, "_trained", trained)
+    taught = [Cell(CELL_NETWORKS[0], "auto", 0.3, seed, taught=True, epochs=6) for seed in (0, 1)]
+    (teacher,) = {train.teacher_of(cell, "cpu") for cell in taught}
+    assert made == [Cell(CELL_NETWORKS[0], "float", epochs=6)] and teacher.exists()
+
+
 def drawn(block, top1, epochs, **more):
     """Rows of one cell, as the tables want them."""
     common = (
@@ -344,6 +358,7 @@ def test_trainings_of_different_length_are_compared_among_themselves():
     "change, said",
     [
         ({"gradual": True}, ", gradually"),
+        ({"taught": True}, ", taught by the float network"),
         ({"rearrange": False}, ", not rearranged"),
         ({"distill": False}, ", without teacher"),
         ({"engine": "nncf"}, ", NNCF quantizers"),

@@ -20,7 +20,7 @@ from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, Pruning,
 from lacewing.converter.sparsity.permutation_sets import is_dense, permutation_sets, permute
 from lacewing.converter.sparsity.prices import Prices
 from lacewing.converter.sparsity.without_channels import without_channels
-from lacewing.converter.training.distillation import Distillation, inner_values
+from lacewing.converter.training.distillation import Distillation, answers_of, inner_values
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.recipe import Recipe
 
@@ -241,7 +241,7 @@ def test_the_teacher_compares_the_channels_that_the_student_has():
     orders = {v: rng.permutation(len(channels)) for v, channels in kept.items()}
     places = Pruning(graph, {}, kept).places(orders)
     values = inner_values(graph)
-    teacher = Distillation(Network(graph), values, places, Recipe([0], answers=0))
+    teacher = Distillation(Network(graph), answers_of(graph, graph), values, places, Recipe([0], answers=0))
     inputs = {"x": torch.from_numpy(samples(graph)[0]["x"])}
     with torch.no_grad():
         full = Network(graph).eval()(inputs, dict.fromkeys(values, len(inputs["x"])))

@@ -41,7 +41,12 @@ from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
-from lacewing.converter.training.distillation import Distillation, inner_values, squared_error
+from lacewing.converter.training.distillation import (
+    Distillation,
+    answers_of,
+    inner_values,
+    squared_error,
+)
 from lacewing.converter.training.finetune import FineTuning
 from lacewing.converter.training.loop import Stage, Trainer
 from lacewing.converter.training.masks import BlockMasks
@@ -124,8 +129,9 @@ def test_square_head_is_relative():
 def test_answers_are_compared_on_all_of_a_batch_and_inner_values_on_a_part(count):
     graph = raw_graph()
     inputs, _ = Stripes(count, 0).batch(range(count), torch.Generator())
-    values, answers = inner_values(graph), Distillation(Network(graph), [], {}, recipe(features=0))
-    teacher = Distillation(Network(graph), values, {}, recipe())
+    own, values = answers_of(graph, graph), inner_values(graph)
+    answers = Distillation(Network(graph), own, [], {}, recipe(features=0))
+    teacher = Distillation(Network(graph), own, values, {}, recipe())
     student = Network(graph).train()(inputs, teacher.wanted(count))
     some = min(count, max(8, count // 4))
     assert {len(student[v]) for v in values} == {some} and len(student[graph.outputs[0]]) == count
@@ -140,7 +146,9 @@ def test_answers_are_compared_on_all_of_a_batch_and_inner_values_on_a_part(count
 def test_a_row_of_values_is_compared_by_value_and_one_of_classes_by_softmax(outputs):
     """Scores that are all higher by one are the same answer of a classifier, and another position of a box."""
     graph = raw_graph()
-    teacher = Distillation(Network(graph), [], {}, recipe(features=0, outputs=outputs))
+    teacher = Distillation(
+        Network(graph), answers_of(graph, graph), [], {}, recipe(features=0, outputs=outputs)
+    )
     (output,) = graph.outputs
     inputs, _ = Stripes(16, 0).batch(range(16), torch.Generator())
     right = Network(graph).eval()(inputs)[output]
@@ -275,6 +283,9 @@ def test_the_teacher_and_the_source_stay_as_they_are():
         ({"reconstruct": 1}, "schedule='one-shot'"),
         ({"schedule": "one-shot", "saliency": "first"}, "schedule='cubic'"),
         ({"schedule": "one-shot", "updates": 4}, "schedule='cubic'"),
+        ({"teacher": 3}, "torch module or the path of a model, not int"),
+        ({"teacher": "larger.onnx"}, "features=0"),
+        ({"teacher": "larger.onnx", "features": 0, "answers": 0}, "answers above 0"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
