@@ -10,7 +10,7 @@ ARM_PIP := $(BIN)/python -m pip install --quiet --upgrade --only-binary=:all: --
 # Kernels carry their own instruction sets, so no flag names a CPU.
 ARM_CC := $(ZIG) cc -target aarch64-linux-gnu.2.17
 
-.PHONY: arm arm-board
+.PHONY: arm arm-board arm-built
 arm-board: $(STAMPS)/arm-root $(STAMPS)/arm-site
 
 $(STAMPS)/arm-root: $(STAMPS)/apt
@@ -34,5 +34,8 @@ $(STAMPS)/arm-wheel: $(STAMPS)/arm-site $(WHEEL_BUILD)/manylinux_2_17_aarch64 $(
 	@$(ARM_PIP) --no-index --no-deps --target $(ARM_BUILD)/site-wheel dist/lacewing-*-manylinux_2_17_aarch64.whl
 	@touch $@
 
-arm: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel $(BENCH_ARM_ENGINE) $(patsubst %,build/capi/%/archived,aarch64-linux aarch64-android aarch64-ios aarch64-macos)
-	$(PYTEST) tests/arm
+arm-built: $(STAMPS)/test arm-board $(STAMPS)/arm-wheel $(BENCH_ARM_ENGINE) \
+  $(patsubst %,build/capi/%/archived,aarch64-linux aarch64-android aarch64-ios aarch64-macos)
+
+arm: arm-built
+	$(PARALLEL_PYTEST) tests/arm
