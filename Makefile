@@ -37,7 +37,7 @@ demo: $(STAMPS)/convert
 test: $(STAMPS)/test $(STAMPS)/apt
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory --jobs=$(shell nproc) --output-sync cross
-	@$(MAKE) --no-print-directory unit arm sanitize slow test-web test-web-demo
+	@$(MAKE) --no-print-directory --jobs=1 unit arm sanitize slow test-web test-web-demo
 	@echo "all of make test is green"
 
 $(STAMPS)/venv:
@@ -69,7 +69,7 @@ $(STAMPS)/npm: runtime/web/package-lock.json
 	cd runtime/web && npm ci --silent
 	@touch $@
 
-# What is compiled for other processors: no part waits for another, while tests share the folder `build` and go one kind after the other.
+# What is compiled for other processors, side by side; tests share the folder `build` and go one kind after the other.
 cross: arm-built wasm $(STAMPS)/npm
 
 lint: $(STAMPS)/test

@@ -94,6 +94,8 @@ def fingerprint(
     for sample in calibration:
         for name in sorted(sample):
             digest.update(name.encode() + sample[name].tobytes())
+    for other in networks[1:]:  # of the first, what is trained says it
+        digest.update(repr(other.outputs).encode())
     for node in (node for graph in networks for node in graph.nodes):
         digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
         for name in sorted(node.weights):

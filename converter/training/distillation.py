@@ -1,8 +1,8 @@
-"""The float network as teacher: its answers, and what it computes on the way, on any input, labelled or not."""
+"""A float network as teacher: its answers, and what it computes on the way, on any input, labelled or not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -32,35 +32,35 @@ class Distillation:
     def __init__(
         self,
         teacher: Network,
-        answers: Mapping[str, str],
+        answers: Sequence[tuple[str, str]],
         values: list[str],
         places: Mapping[str, Array],
         recipe: Recipe,
     ):
-        """answers: the student's value -> the teacher's. values: inner ones, of one name in both.
+        """answers: values that are compared, (the student's, the teacher's). values: inner ones, of one name in both.
 
         places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one.
         """
         self._teacher, self.values = teacher.eval().requires_grad_(False), values
         self._places = {v: torch.from_numpy(channels) for v, channels in places.items()}
         self._recipe = recipe
-        self.answers = dict(answers)
+        self.answers = list(answers)
 
     def wanted(self, count: int) -> dict[str, int]:
         """The student's values that the loss reads: of how many of a batch's ``count`` samples."""
         some = min(count, max(_LEAST, count // _PART))
         inner = dict.fromkeys(self.values, some) if self._recipe.features else {}
-        return inner | dict.fromkeys(self.answers, count)
+        return inner | dict.fromkeys((v for v, _ in self.answers), count)
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
         """0-dimensional; student: what is ``wanted`` of the same inputs."""
         wanted = self.wanted(len(next(iter(inputs.values()))))
-        some = min(wanted.values())
+        some, count = min(wanted.values()), max(wanted.values())
         with torch.no_grad():
-            teacher = self._taught(inputs, wanted)
+            teacher = self._taught(inputs, some, count)
         parts = [
-            self._recipe.answers * self._divergence(teacher[v].float(), student[v].float())
-            for v in self.answers
+            self._recipe.answers * self._divergence(teacher[theirs].float(), student[ours].float())
+            for ours, theirs in self.answers
         ]
         if self._recipe.features and self.values:
             errors = [
@@ -70,17 +70,16 @@ class Distillation:
             parts.append(self._recipe.features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
 
-    def _taught(self, inputs: Mapping[str, Tensor], wanted: Mapping[str, int]) -> dict[str, Tensor]:
-        """What is wanted by the student's names; inner values of the first samples: all of a batch's maps are gigabytes."""
-        some, count = min(wanted.values()), max(wanted.values())
-        theirs = {v: self.answers.get(v, v) for v in wanted}
-        asked = {theirs[v]: number for v, number in wanted.items()}
-        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, asked)
+    def _taught(self, inputs: Mapping[str, Tensor], some: int, count: int) -> dict[str, Tensor]:
+        """The teacher's answers, and inner values of the first samples: all of a batch's maps are gigabytes."""
+        answers = [theirs for _, theirs in self.answers]
+        inner = self.values if self._recipe.features else []
+        wanted = dict.fromkeys((*inner, *answers), some)
+        known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, wanted)
         if some < count:
-            rest = {v: a[some:] for v, a in inputs.items()}
-            others = self._teacher(rest, dict.fromkeys(self.answers.values(), count))
-            known |= {v: torch.cat((known[v], others[v])) for v in others}
-        return {v: known[theirs[v]] for v in wanted}
+            others = self._teacher({v: a[some:] for v, a in inputs.items()}, dict.fromkeys(answers, count))
+            known |= {v: torch.cat((known[v], others[v])) for v in answers}
+        return known
 
     def _placed(self, value: str, teacher: Tensor) -> Tensor:
         """``teacher`` [N,C,...] with the channels that the student has, in its order."""
@@ -92,7 +91,7 @@ class Distillation:
         return placed.contiguous(memory_format=torch.channels_last) if placed.dim() == 4 else placed
 
     def _divergence(self, teacher: Tensor, student: Tensor) -> Tensor:
-        if self._recipe.outputs == "values" or teacher.dim() != 2 or teacher.shape[1] < 2:
+        if not by_softmax(self._recipe.outputs, teacher.shape):
             return squared_error(teacher, student)
         t = self._recipe.temperature
         p, q = functional.log_softmax(teacher / t, dim=1), functional.log_softmax(student / t, dim=1)
@@ -104,16 +103,21 @@ def squared_error(teacher: Tensor, student: Tensor) -> Tensor:
     return (student - teacher).square().mean() / (teacher.square().mean() + _TINY)
 
 
+def by_softmax(outputs: str, shape: Sequence[int]) -> bool:
+    """Whether an output of this shape is compared as scores of classes; outputs: the recipe's."""
+    return outputs == "classes" and len(shape) == 2 and shape[1] > 1
+
+
 def answer_of(graph: Graph, output: str) -> str:
     """The value to compare for a graph output: the logits where a softmax makes it."""
     producer = graph.producer(output)
     return producer.inputs[0] if producer is not None and producer.op == "softmax" else output
 
 
-def answers_of(student: Graph, teacher: Graph) -> dict[str, str]:
-    """The values that are compared as answers, by output: the student's -> the teacher's."""
+def answers_of(student: Graph, teacher: Graph) -> list[tuple[str, str]]:
+    """The values that are compared as answers, once each: (the student's, the teacher's)."""
     pairs = zip(student.outputs, teacher.outputs, strict=True)
-    return {answer_of(student, v): answer_of(teacher, w) for v, w in pairs}
+    return list(dict.fromkeys((answer_of(student, v), answer_of(teacher, w)) for v, w in pairs))
 
 
 def inner_values(graph: Graph) -> list[str]:

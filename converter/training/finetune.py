@@ -92,7 +92,9 @@ class FineTuning:
         if recipe.validation is not None:
             self._validation = as_data(recipe.validation, shapes, "the recipe's validation")
         check_divisible(self._data, recipe.batch_size, workers.world)
-        self._teacher = None if recipe.teacher is None else load_teacher(recipe.teacher, raw)
+        self._teacher: Graph | None = None
+        if recipe.teacher is not None:
+            self._teacher = load_teacher(recipe.teacher, raw, recipe.outputs)
         self._inputs = stack(dataset, raw, _SAMPLES)
         known = ""
         if checkpoint is not None:  # all samples that are here are read for it

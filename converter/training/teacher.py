@@ -7,29 +7,48 @@ from collections.abc import Mapping, Sequence
 from lacewing.converter.errors import ConversionError, OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.source import Source, load_training_graph
+from lacewing.converter.training.distillation import answer_of, by_softmax
+from lacewing.converter.training.network import check_trainable
 
 
-def load_teacher(source: Source, student: Graph) -> Graph:
+def load_teacher(source: Source, student: Graph, outputs: str) -> Graph:
     """``source`` as IR that computes what ``student`` does: the same inputs by name, outputs of the same shapes in order.
 
-    Raises OptionError where it cannot be read or does not fit.
+    outputs: the recipe's, how answers are compared. Raises OptionError where the source cannot be read or does not fit.
     """
     shapes = _shapes(student, student.inputs)
     try:
         graph = load_training_graph(source, shapes)
+        check_trainable(graph)
     except ConversionError as error:
-        raise OptionError(f"the recipe's teacher: {error}") from error
-    if _shapes(graph, graph.inputs) != shapes:
-        read, known = _listed(_shapes(graph, graph.inputs)), _listed(shapes)
         raise OptionError(
-            f"the recipe's teacher reads {read}, the network {known}: give one that reads the same"
+            f"the recipe's teacher must be a network that can be converted and reads {_listed(shapes)}: {error}"
+        ) from error
+    read = _shapes(graph, graph.inputs)
+    if read != shapes:
+        raise OptionError(
+            f"the recipe's teacher reads {_listed(read)}, the network {_listed(shapes)}: give one that reads the same"
         )
-    ours, theirs = (_shapes(g, g.outputs) for g in (student, graph))
+    _check_outputs(student, graph, outputs)
+    return graph
+
+
+def _check_outputs(student: Graph, teacher: Graph, outputs: str) -> None:
+    ours, theirs = (_shapes(g, g.outputs) for g in (student, teacher))
     if list(theirs.values()) != list(ours.values()):
         raise OptionError(
             f"the recipe's teacher gives {_listed(theirs)}, the network {_listed(ours)}: give one with outputs of these shapes"
         )
-    return graph
+    for (ours_name, shape), theirs_name in zip(ours.items(), theirs, strict=True):
+        # Scores of classes are compared by their softmax, whoever takes it; values as they are.
+        alike = (answer_of(student, ours_name) == ours_name) == (
+            answer_of(teacher, theirs_name) == theirs_name
+        )
+        if not alike and not by_softmax(outputs, shape):
+            raise OptionError(
+                f"only one of the recipe's teacher's {theirs_name} and the network's {ours_name} is a softmax: "
+                "give a teacher that ends as the network does"
+            )
 
 
 def _shapes(graph: Graph, values: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,9 @@ class Cell:
     time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
     epochs: int = 0  # instead of as many as the network gets
     gradual: bool = False  # blocks go in the first half of the float epochs, not at once before them
-    taught: bool = False  # by the float network trained as long, not by the one that both begin from
+    taught: bool = (
+        False  # by the finished float network, trained as long, not by the one that both begin from
+    )
 
     @property
     def id(self) -> str:
@@ -69,7 +71,7 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in _NAMES.values())
 
 
-# Of training, that the usual rows do not go.
+# Fields in which the rows of another way to train differ from the usual ones.
 _WAYS = ("rearrange", "distill", "engine", "gradual", "taught")
 
 
@@ -84,7 +86,8 @@ def headline(seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
     kinds = [("float", 0.0), ("dense", 0.0), *(("auto", s) for s in SPARSITIES)]
     found = [Cell(n, method, s, seed) for seed in seeds for n in NETWORKS for method, s in kinds]
     found += [Cell(n, "auto", 0.75, seed, gradual=True) for seed in seeds for n in NETWORKS]
-    return found + [Cell(NETWORKS[0], "auto", 0.3, seed, taught=True) for seed in seeds]
+    kinds = [("float", 0.0), ("auto", 0.3)]
+    return found + [Cell(NETWORKS[0], method, s, seed, taught=True) for seed in seeds for method, s in kinds]
 
 
 def comparison() -> list[Cell]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lacewing.converter.ir import Graph
-from lacewing.converter.sparsity.budget import LayerBudget
+from lacewing.converter.sparsity.budget import PRUNABLE, LayerBudget
 from lacewing.converter.sparsity.channel_pruning import Pruning
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.sparsity.saliency import weight_saliency
@@ -26,10 +26,14 @@ class SingleWeights(FineTuning):
     """Unstructured: each layer loses the same share as with blocks, weight by weight."""
 
     def plan(self) -> Pruning:
-        """The shares of the options' own budget, of single weights."""
+        """The shares of the options' own budget, of single weights; what blocks do not pay for loses the even share."""
         found = super().plan()
-        budgets = {n: replace(b, block=SINGLE) if b.share else b for n, b in found.budgets.items()}
-        return replace(found, budgets=budgets)
+        return replace(found, budgets={n: self._single(b) for n, b in found.budgets.items()})
+
+    def _single(self, budget: LayerBudget) -> LayerBudget:
+        if budget.reason.startswith(PRUNABLE):
+            return LayerBudget(SINGLE, self._options.sparsity)
+        return replace(budget, block=SINGLE) if budget.share else budget
 
 
 class TwoOfFour(FineTuning):

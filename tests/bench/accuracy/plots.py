@@ -55,7 +55,7 @@ def picture(rows: list[Row], title: str, cost: Cost) -> str:
         if any(r["time"] for r in rows):
             axes.plot([], [], "o", color=INK, markerfacecolor="white", label="hollow: a time asked")
         for row in rows:
-            if row["metric"] == "top1" and row["block"] == "float":
+            if row["metric"] == "top1" and row["block"] == "float" and not ablated(row):
                 axes.axhline(row["median"], color=INK, linestyle="--", linewidth=1, label="float")
         axes.margins(0.08, 0.1)
         figure.legend(loc="outside right upper", frameon=False)

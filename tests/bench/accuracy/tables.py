@@ -76,7 +76,7 @@ def trained(rows: list[Row], model: str, epochs: int) -> list[Row]:
 
 def _network(rows: list[Row], letters: dict[str, str]) -> list[str]:
     top1 = [r for r in rows if r["metric"] == "top1"]
-    floats = [r for r in top1 if r["block"] == "float"]
+    floats = [r for r in top1 if r["block"] == "float" and not ablated(r)]
     base = floats[0]["median"] if floats else None
     lines = [
         "| | asked | of all conv weights | top-1 | spread | seeds | against float | training loss | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
@@ -113,7 +113,7 @@ def label(row: Row) -> str:
     return NAMES.get(row["block"], row["block"]) + "".join(
         [
             ", gradually" if row["gradual"] else "",
-            ", taught by the float network" if row["taught"] else "",
+            ", taught by the finished float network" if row["taught"] else "",
             "" if row["rearrange"] else ", not rearranged",
             "" if row["distill"] else ", without teacher",
             "" if row["engine"] == "lacewing" else f", {row['engine'].upper()} quantizers",

@@ -188,11 +188,12 @@ def teacher_of(cell: Cell, device: str) -> Path | nn.Module | None:
 
 
 def finished(cell: Cell, device: str) -> Path:
-    """The float network of the first seed that is trained as long as the cell, from its file or made now."""
+    """The finished float network: the first seed's, trained as long as the cell, from its file or made now."""
     like = Cell(cell.network, "float", epochs=cell.epochs)
     path = FOLDER / f"{like.id}.onnx"
-    if not path.exists():
-        _trained(like, device)
+    if result_of(like) is None or not path.exists():
+        (FOLDER / f"{like.id}.json").unlink(missing_ok=True)
+        run(like, device)
     return path
 
 

@@ -7,10 +7,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lacewing.converter.output import write_atomically
 from tests.arm.board import LIBRARIES, PROCESSORS, ROOT
 
 BUILD = ROOT / "build" / "arm"
@@ -69,8 +71,10 @@ def compile_plugin() -> Path:
     plugin = BUILD / "instructions.so"
     source = HERE / "instructions.c"
     if not plugin.exists() or plugin.stat().st_mtime < source.stat().st_mtime:
-        command = ["cc", "-std=c11", "-O2", "-fPIC", "-shared", "-o", str(plugin), str(source)]
+        made = plugin.with_suffix(f".{os.getpid()}")  # renamed when whole: tests run beside each other
+        command = ["cc", "-std=c11", "-O2", "-fPIC", "-shared", "-o", str(made), str(source)]
         subprocess.run(command, check=True)
+        made.replace(plugin)
     return plugin
 
 
@@ -89,11 +93,10 @@ def root_of(cpu: Cpu) -> Path:
         "CPU revision\t: 1\n\n",
     ]
     text = "".join("\n".join([f"processor\t: {i}", *lines]) for i in range(2))
-    (root / "proc" / "cpuinfo").write_text(text)
+    write_atomically(root / "proc" / "cpuinfo", text.encode())
     for folder in ("usr", "lib", "etc", "var"):
-        link = root / folder
-        if not link.is_symlink():
-            link.symlink_to(os.path.relpath(LIBRARIES / folder, root))
+        with suppress(FileExistsError):
+            (root / folder).symlink_to(os.path.relpath(LIBRARIES / folder, root))
     return root
 
 

@@ -70,7 +70,7 @@ def network(request: pytest.FixtureRequest) -> nn.Module:
     return NETWORKS[request.param]()
 
 
-@pytest.mark.parametrize("kind, sparsity", [(SingleWeights, 0.75), (TwoOfFour, 0.5)])
+@pytest.mark.parametrize("kind, sparsity", [(SingleWeights, 0.75), (SingleWeights, 0.3), (TwoOfFour, 0.5)])
 def test_other_patterns_drop_what_they_say_before_training(kind, sparsity):
     graph = load_training_graph(lively(ResNet(resnet_widths(20))), SHAPE)
     samples = [{"image": normalized(pictures(1, seed)).numpy()} for seed in range(4)]
@@ -289,12 +289,16 @@ def test_a_taught_cell_learns_from_the_float_network_of_its_length(tmp_path, mon
     def trained(cell, device):
         made.append(cell)
         (tmp_path / f"{cell.id}.onnx").touch()
+        return {}
 
     monkeypatch.setattr(train, "FOLDER", tmp_path)
     monkeypatch.setattr(train, "_trained", trained)
     taught = [Cell(CELL_NETWORKS[0], "auto", 0.3, seed, taught=True, epochs=6) for seed in (0, 1)]
     (teacher,) = {train.teacher_of(cell, "cpu") for cell in taught}
     assert made == [Cell(CELL_NETWORKS[0], "float", epochs=6)] and teacher.exists()
+    monkeypatch.setattr(train, "RATE", 2 * train.RATE)
+    assert train.teacher_of(taught[0], "cpu") == teacher
+    assert len(made) == 2, "the network of an outdated recipe teaches"
 
 
 def drawn(block, top1, epochs, **more):
@@ -358,7 +362,7 @@ def test_trainings_of_different_length_are_compared_among_themselves():
     "change, said",
     [
         ({"gradual": True}, ", gradually"),
-        ({"taught": True}, ", taught by the float network"),
+        ({"taught": True}, ", taught by the finished float network"),
         ({"rearrange": False}, ", not rearranged"),
         ({"distill": False}, ", without teacher"),
         ({"engine": "nncf"}, ", NNCF quantizers"),
@@ -370,6 +374,14 @@ def test_another_way_of_training_has_a_row_and_no_point_in_the_picture(change, s
     more = document | {"rows": [*drawn("auto", 88.0, 0, **change), *usual]}
     lines = [line for line in tables(more).splitlines() if "%" in line and line.startswith("|")]
     assert lines[-1].split("|")[1].strip() == f"converter's mix{said}"
+    assert pictures_of(more) == pictures_of(document | {"rows": usual})
+
+
+def test_rows_are_compared_with_the_float_network_that_is_trained_as_usual():
+    usual = [*drawn("float", 90.0, 0), *drawn("auto", 89.5, 0)]
+    document = described_by([])
+    more = document | {"rows": [*drawn("float", 95.0, 0, taught=True), *usual]}
+    assert "| -0.50 |" in tables(more)
     assert pictures_of(more) == pictures_of(document | {"rows": usual})
 
 
