@@ -94,7 +94,7 @@ def fingerprint(
     for sample in calibration:
         for name in sorted(sample):
             digest.update(name.encode() + sample[name].tobytes())
-    for other in networks[1:]:  # of the first, what is trained says it
+    for other in networks[1:]:  # teachers may differ in nothing but the order of what they give
         digest.update(repr(other.outputs).encode())
     for node in (node for graph in networks for node in graph.nodes):
         digest.update(f"{node.op} {node.name} {node.inputs} {sorted(node.attrs.items(), key=str)}".encode())
