@@ -37,11 +37,13 @@ class Distillation:
         places: Mapping[str, Array],
         recipe: Recipe,
     ):
-        """answers: values that are compared, (the student's, the teacher's). values: inner ones, of one name in both.
+        """answers: values that are compared, (the student's, the teacher's). values: inner ones, of one name in both, read
+        where features weigh.
 
         places: value -> [C'], the teacher's channel for each of the student's, where that is not the same one.
         """
-        self._teacher, self.values = teacher.eval().requires_grad_(False), values
+        self._teacher = teacher.eval().requires_grad_(False)
+        self._inner = values if recipe.features else []
         self._places = {v: torch.from_numpy(channels) for v, channels in places.items()}
         self._recipe = recipe
         self.answers = list(answers)
@@ -49,8 +51,7 @@ class Distillation:
     def wanted(self, count: int) -> dict[str, int]:
         """The student's values that the loss reads: of how many of a batch's ``count`` samples."""
         some = min(count, max(_LEAST, count // _PART))
-        inner = dict.fromkeys(self.values, some) if self._recipe.features else {}
-        return inner | dict.fromkeys((v for v, _ in self.answers), count)
+        return dict.fromkeys(self._inner, some) | dict.fromkeys((v for v, _ in self.answers), count)
 
     def loss(self, inputs: Mapping[str, Tensor], student: Mapping[str, Tensor]) -> Tensor:
         """0-dimensional; student: what is ``wanted`` of the same inputs."""
@@ -62,10 +63,10 @@ class Distillation:
             self._recipe.answers * self._divergence(teacher[theirs].float(), student[ours].float())
             for ours, theirs in self.answers
         ]
-        if self._recipe.features and self.values:
+        if self._inner:
             errors = [
                 squared_error(self._placed(v, teacher[v][:some]).float(), first(student[v], some).float())
-                for v in self.values
+                for v in self._inner
             ]
             parts.append(self._recipe.features * torch.stack(errors).mean())
         return torch.stack(parts).sum()
@@ -73,8 +74,7 @@ class Distillation:
     def _taught(self, inputs: Mapping[str, Tensor], some: int, count: int) -> dict[str, Tensor]:
         """The teacher's answers, and inner values of the first samples: all of a batch's maps are gigabytes."""
         answers = [theirs for _, theirs in self.answers]
-        inner = self.values if self._recipe.features else []
-        wanted = dict.fromkeys((*inner, *answers), some)
+        wanted = dict.fromkeys((*self._inner, *answers), some)
         known: dict[str, Tensor] = self._teacher({v: a[:some] for v, a in inputs.items()}, wanted)
         if some < count:
             others = self._teacher({v: a[some:] for v, a in inputs.items()}, dict.fromkeys(answers, count))

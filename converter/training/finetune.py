@@ -259,8 +259,7 @@ class FineTuning:
         if recipe.answers or recipe.features:
             teacher = untrained if self._teacher is None else self._teacher
             # Where the student's channels stand in the teacher is known of the source's own values.
-            own = inner_values(untrained) if self._teacher is None else []
-            values = [v for v in own if v in self._source.shapes]
+            values = [v for v in inner_values(untrained) if v in self._source.shapes]
             network = self._workers.place(Network(teacher))
             distillation = Distillation(network, answers_of(untrained, teacher), values, self._places, recipe)
         trainer = Trainer(self._data, self._validation, distillation, self._workers, self._progress)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lacewing.converter.errors import ConversionError, OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.source import Source, load_training_graph
 from lacewing.converter.training.distillation import answer_of, by_softmax
 from lacewing.converter.training.network import check_trainable
+from lacewing.converter.training.recipe_functions import listed
 
 
 def load_teacher(source: Source, student: Graph, outputs: str) -> Graph:
@@ -22,12 +23,12 @@ def load_teacher(source: Source, student: Graph, outputs: str) -> Graph:
         check_trainable(graph)
     except ConversionError as error:
         raise OptionError(
-            f"the recipe's teacher must be a network that can be converted and reads {_listed(shapes)}: {error}"
+            f"the recipe's teacher must be a network that can be converted and reads {listed(shapes)}: {error}"
         ) from error
     read = _shapes(graph, graph.inputs)
     if read != shapes:
         raise OptionError(
-            f"the recipe's teacher reads {_listed(read)}, the network {_listed(shapes)}: give one that reads the same"
+            f"the recipe's teacher reads {listed(read)}, the network {listed(shapes)}: give one that reads the same"
         )
     _check_outputs(student, graph, outputs)
     return graph
@@ -37,7 +38,7 @@ def _check_outputs(student: Graph, teacher: Graph, outputs: str) -> None:
     ours, theirs = (_shapes(g, g.outputs) for g in (student, teacher))
     if list(theirs.values()) != list(ours.values()):
         raise OptionError(
-            f"the recipe's teacher gives {_listed(theirs)}, the network {_listed(ours)}: give one with outputs of these shapes"
+            f"the recipe's teacher gives {listed(theirs)}, the network {listed(ours)}: give one with outputs of these shapes"
         )
     for (ours_name, shape), theirs_name in zip(ours.items(), theirs, strict=True):
         # Scores of classes are compared by their softmax, whoever takes it; values as they are.
@@ -53,7 +54,3 @@ def _check_outputs(student: Graph, teacher: Graph, outputs: str) -> None:
 
 def _shapes(graph: Graph, values: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return {v: tuple(graph.shapes[v]) for v in values}
-
-
-def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())

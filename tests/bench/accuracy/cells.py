@@ -32,9 +32,7 @@ class Cell:
     time: float = 0.0  # of the dense network's, predicted; asked instead of a sparsity
     epochs: int = 0  # instead of as many as the network gets
     gradual: bool = False  # blocks go in the first half of the float epochs, not at once before them
-    taught: bool = (
-        False  # by the finished float network, trained as long, not by the one that both begin from
-    )
+    taught: bool = False  # by the finished float network, not by the one that both begin from
 
     @property
     def id(self) -> str:

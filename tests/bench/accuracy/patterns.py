@@ -22,18 +22,23 @@ Array = npt.NDArray[np.float64]
 SINGLE = Block(1, 1)
 
 
+def _prunable(budget: LayerBudget) -> bool:
+    """Whether blocks go from the layer, or might have if that made it faster."""
+    return budget.share > 0 or budget.reason.startswith(PRUNABLE)
+
+
 class SingleWeights(FineTuning):
     """Unstructured: each layer loses the same share as with blocks, weight by weight."""
 
     def plan(self) -> Pruning:
         """The shares of the options' own budget, of single weights; what blocks do not pay for loses the even share."""
         found = super().plan()
-        return replace(found, budgets={n: self._single(b) for n, b in found.budgets.items()})
-
-    def _single(self, budget: LayerBudget) -> LayerBudget:
-        if budget.reason.startswith(PRUNABLE):
-            return LayerBudget(SINGLE, self._options.sparsity)
-        return replace(budget, block=SINGLE) if budget.share else budget
+        even = self._options.sparsity
+        budgets = {
+            n: replace(b, block=SINGLE, share=b.share or even, reason="") if _prunable(b) else b
+            for n, b in found.budgets.items()
+        }
+        return replace(found, budgets=budgets)
 
 
 class TwoOfFour(FineTuning):
@@ -42,7 +47,7 @@ class TwoOfFour(FineTuning):
     def plan(self) -> Pruning:
         """Half of the single weights of every layer that can be pruned."""
         found = super().plan()
-        budgets = {n: LayerBudget(SINGLE, 0.5) if b.share else b for n, b in found.budgets.items()}
+        budgets = {n: LayerBudget(SINGLE, 0.5) if _prunable(b) else b for n, b in found.budgets.items()}
         return replace(found, budgets=budgets)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:

@@ -7,8 +7,18 @@ from typing import Any
 from drawing import INK, OURS, drawing, svg
 from matplotlib.axes import Axes
 
-from accuracy.cells import ablated
-from accuracy.tables import MILLIONS, MILLISECONDS, NAMES, Cost, Row, cost_of, lengths, machines, trained
+from accuracy.tables import (
+    MILLIONS,
+    MILLISECONDS,
+    NAMES,
+    Cost,
+    Row,
+    cost_of,
+    lengths,
+    machines,
+    trained,
+    usual,
+)
 
 PICTURES = (MILLISECONDS, MILLIONS["dotprod"])
 # In the order in which they are drawn.
@@ -54,9 +64,8 @@ def picture(rows: list[Row], title: str, cost: Cost) -> str:
             _draw(axes, pattern, rows, cost)
         if any(r["time"] for r in rows):
             axes.plot([], [], "o", color=INK, markerfacecolor="white", label="hollow: a time asked")
-        for row in rows:
-            if row["metric"] == "top1" and row["block"] == "float" and not ablated(row):
-                axes.axhline(row["median"], color=INK, linestyle="--", linewidth=1, label="float")
+        for row in usual(rows, "float"):
+            axes.axhline(row["median"], color=INK, linestyle="--", linewidth=1, label="float")
         axes.margins(0.08, 0.1)
         figure.legend(loc="outside right upper", frameon=False)
         return svg(figure)
@@ -64,8 +73,7 @@ def picture(rows: list[Row], title: str, cost: Cost) -> str:
 
 def _draw(axes: Axes, pattern: str, rows: list[Row], cost: Cost) -> None:
     """The rows of one pattern; hollow where a time was asked, not a sparsity."""
-    usual = [r for r in rows if r["metric"] == "top1" and r["block"] == pattern and not ablated(r)]
-    placed = [(x, r) for r in usual if (x := cost_of(rows, r, cost)) is not None]
+    placed = [(x, r) for r in usual(rows, pattern) if (x := cost_of(rows, r, cost)) is not None]
     named = False
     for timed in (False, True):
         points = sorted((p for p in placed if bool(p[1]["time"]) == timed), key=lambda p: p[0])

@@ -74,9 +74,14 @@ def trained(rows: list[Row], model: str, epochs: int) -> list[Row]:
     return [r for r in rows if (r["model"], r["data"], r["epochs"]) == (model, "full", epochs)]
 
 
+def usual(rows: list[Row], block: str) -> list[Row]:
+    """The top-1 of ``block``, trained as usual."""
+    return [r for r in rows if r["metric"] == "top1" and r["block"] == block and not ablated(r)]
+
+
 def _network(rows: list[Row], letters: dict[str, str]) -> list[str]:
     top1 = [r for r in rows if r["metric"] == "top1"]
-    floats = [r for r in top1 if r["block"] == "float" and not ablated(r)]
+    floats = usual(rows, "float")
     base = floats[0]["median"] if floats else None
     lines = [
         "| | asked | of all conv weights | top-1 | spread | seeds | against float | training loss | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import copy
+import functools
 import hashlib
 import io
 import json
@@ -215,6 +216,7 @@ def as_fast(module: nn.Module, part: float, images: Tensor) -> Graph:
     options = ConvertOptions([])
     allowed = part * predicted_milliseconds(load_training_graph(module, SHAPE), options)
 
+    @functools.cache
     def narrowed(step: int) -> Graph:
         return load_training_graph(narrow(module, 1 - step / NARROWER, images), SHAPE)
 

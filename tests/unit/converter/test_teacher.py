@@ -93,7 +93,7 @@ def test_a_student_believes_its_teacher_in_both_stages():
     ("teacher", "message"),
     [
         ("absent.onnx", "the recipe's teacher must be .*absent.onnx"),
-        (OtherInput(), r"must be .* reads image \[1, 3, 10, 10\]: .*picture"),
+        (OtherInput(), r"must be .* reads 'image' \[1, 3, 10, 10\]: .*picture"),
         (Mixing(), "(?s)must be .*axis 0 is not the batch"),
         (FewerClasses(), rf"gives \S+ \[1, {CLASSES - 1}\], the network \S+ \[1, {CLASSES}\]"),
     ],
@@ -119,7 +119,7 @@ def test_a_file_that_reads_more_is_refused(tmp_path):
     model = to_onnx(load_graph(trained_net(), {"image": (1, 3, SIZE, SIZE)}))
     model.graph.input.append(onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, [1, 1]))
     onnx.save(model, tmp_path / "more.onnx")
-    with pytest.raises(OptionError, match=r"reads .*mask \[1, 1\].*give one that reads the same"):
+    with pytest.raises(OptionError, match=r"reads .*'mask' \[1, 1\].*give one that reads the same"):
         load_teacher(tmp_path / "more.onnx", raw_graph(), "classes")
 
 

@@ -41,12 +41,7 @@ from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune
 from lacewing.converter.training.data import batches, in_order, steps_per_epoch
-from lacewing.converter.training.distillation import (
-    Distillation,
-    answers_of,
-    inner_values,
-    squared_error,
-)
+from lacewing.converter.training.distillation import Distillation, answers_of, inner_values, squared_error
 from lacewing.converter.training.finetune import FineTuning
 from lacewing.converter.training.loop import Stage, Trainer
 from lacewing.converter.training.masks import BlockMasks
