@@ -8,6 +8,7 @@
 # make bench-x86    Lacewing against its peers on this machine -> build/bench/x86.json
 # make bench-arm    executed instructions against its peers on emulated ARM processors -> build/bench/arm.json
 # make bench-accuracy    what sparsity costs after fine-tuning, over measured latency -> build/bench/accuracy.json
+# make bench-photos    what pruning costs MobileNet-v2 and what 400 photos mend, on the other 100 -> build/bench/photos.json
 # make bench-web    Lacewing against its peers in headless Chromium -> build/bench/web.json
 # Both demo and test install what they need into .venv (and, for test, apt packages when run as root) and may be
 # repeated at will.
@@ -28,7 +29,7 @@ ZIG := $(abspath $(BIN))/python -m ziglang
 # The compiled parts of the extension: a change rebuilds it.
 ENGINE := $(wildcard runtime/engine/*/*.[ch] runtime/engine/*/*.def kernels_x86/*.[ch]) setup.py $(wildcard runtime/extension/*.[hp]*)
 
-.PHONY: demo test cross lint unit sanitize slow web test-web bench-x86 bench-accuracy bench-web clean
+.PHONY: demo test cross lint unit sanitize slow web test-web bench-x86 bench-accuracy bench-photos bench-web clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/convert
@@ -93,6 +94,10 @@ include runtime/extension/wheels.mk tests/bench/arm/arm_bench.mk tests/arm/arm.m
 # Days on two cores, hours on a GPU; may be stopped and started again, or told less: ACCURACY="--parts headline --minutes 60".
 bench-accuracy: $(STAMPS)/test $(STAMPS)/apt arm-board $(BENCH_ARM_ENGINE)
 	PYTHONPATH=tests/bench $(BIN)/python -m accuracy --output build/bench/accuracy.json $(ACCURACY)
+
+# About ten minutes for each of 15 trainings on two cores; may be stopped and started again.
+bench-photos: $(STAMPS)/test
+	PYTHONPATH=tests/bench $(BIN)/python -m accuracy.photos --output build/bench/photos.json
 
 CAPI_TOOLS := $(STAMPS)/test
 include runtime/engine/capi.mk

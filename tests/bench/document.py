@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accuracy.photo_tables import table as photo_table
 from accuracy.plots import pictures as accuracy_pictures
 from accuracy.tables import tables as accuracy_tables
 from arm.tables import tables as arm_tables
@@ -85,7 +86,7 @@ def picture(document: dict[str, Any]) -> str:
 Sections = dict[str, Callable[[dict[str, Any]], str]]
 PAGES: dict[Path, Sections] = {
     PAGE: {"x86": tables, "arm": arm_tables, "web": web_tables},
-    ROOT / "docs" / "sparsity.md": {"accuracy": accuracy_tables},
+    ROOT / "docs" / "sparsity.md": {"accuracy": accuracy_tables, "photos": photo_table},
 }
 
 

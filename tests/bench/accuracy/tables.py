@@ -40,7 +40,8 @@ def tables(document: dict[str, Any]) -> str:
     measured = (
         "Top-1 on 5,000 test images, engine (float: torch); latency on x86, one thread, of one interleaved run for all "
         "rows of a network that were measured together, and never to be compared between machines; executed instructions of one inference on emulated ARM processors, in millions; "
-        "training loss before the quantized epoch: labels' and, unless a row is without teacher, its answers'."
+        "training loss before the quantized epoch: labels' and, unless a row is without teacher, its answers'. "
+        "A row begins from the float network of that top-1, of which channels may have gone: compare with the float row what begins from the same."
     )
     letters = machines(rows)
     names = ", ".join(f"{letter}: {machine}" for machine, letter in letters.items())
@@ -84,8 +85,8 @@ def _network(rows: list[Row], letters: dict[str, str]) -> list[str]:
     floats = usual(rows, "float")
     base = floats[0]["median"] if floats else None
     lines = [
-        "| | asked | of all conv weights | top-1 | spread | seeds | against float | training loss | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| | asked | of all conv weights | begins from | top-1 | spread | seeds | against float | training loss | median ms | M instr. v8.0 | dotprod | bytes | equal to torch | measured |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(top1, key=_order):
         time, size = cost_of(rows, r, MILLISECONDS), _other(rows, r, "bytes", "")
@@ -95,7 +96,7 @@ def _network(rows: list[Row], letters: dict[str, str]) -> list[str]:
         spread = f"{r['min']:.2f} to {r['p90']:.2f}" if r["runs"] > 1 else ""
         equal = f"{r['equal_images']} of 1000" if r["block"] != "float" else ""
         lines.append(
-            f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['median']:.2f} | {spread} "
+            f"| {label(r)} | {asked(r)} | {r['measured_sparsity']:.0%} | {r['start']:.2f} | {r['median']:.2f} | {spread} "
             f"| {r['runs']} | {lost} | {loss} | {_figure(time, 3)} | {counts} | {_figure(size, 0)} | {equal} | {r['date']} {letters[r['machine']]} |"
         )
     return lines
