@@ -87,7 +87,8 @@ def run(cell: Cell, device: str) -> dict[str, Any]:
     executor = Executor(graph)
     logits = np.concatenate([executor.run(sample)[graph.outputs[0]] for sample in judge])  # [N][classes]
     probabilities = softmax(logits.astype(np.float64), axis=1)
-    plain, trained = _plain(cell, teach), _trained(cell, photos, teach, device)
+    calibration = teach.spread(CALIBRATION)
+    plain, trained = _plain(cell, calibration), _trained(cell, photos, calibration, device)
     result = {
         **asdict(cell),
         "device": device,
@@ -103,23 +104,17 @@ def run(cell: Cell, device: str) -> dict[str, Any]:
     return result
 
 
-def _options(cell: Cell, teach: Dataset) -> ConvertOptions:
-    return ConvertOptions(list(teach.spread(CALIBRATION)), sparsity=cell.sparsity)
-
-
-def _plain(cell: Cell, teach: Dataset) -> Made:
+def _plain(cell: Cell, calibration: Dataset) -> Made:
     """``convert``: no training."""
-    return quantize_graph(load_graph(MODEL, {}), teach.spread(CALIBRATION), _options(cell, teach))
+    return quantize_graph(load_graph(MODEL, {}), calibration, ConvertOptions([], sparsity=cell.sparsity))
 
 
-def _trained(cell: Cell, photos: Dataset, teach: Dataset, device: str) -> Made:
+def _trained(cell: Cell, photos: Dataset, calibration: Dataset, device: str) -> Made:
     """``convert --finetune`` without its last step, to take ``_plain`` where that is better on the photos that judge."""
     raw = load_training_graph(MODEL, {})
     recipe = unlabelled_recipe(raw, photos, cell.epochs)
-    options = ConvertOptions(
-        list(teach.spread(CALIBRATION)), sparsity=cell.sparsity, finetune=True, checkpoint=_checkpoint(cell)
-    )
-    return fine_tune(raw, teach.spread(CALIBRATION), recipe, options, workers(device), silent)
+    options = ConvertOptions([], sparsity=cell.sparsity, finetune=True, checkpoint=_checkpoint(cell))
+    return fine_tune(raw, calibration, recipe, options, workers(device), silent)
 
 
 def _checkpoint(cell: Cell) -> Path:
