@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import re
 import sys
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import prepare
+from machine import machine
 
 from lacewing.bench.measure import Target, interleave, probe
 from lacewing.bench.peers import LACEWING, PEERS
@@ -132,17 +132,6 @@ def main() -> int:
     temporary.replace(args.output)
     print(f"\n{args.output}")
     return 0
-
-
-def machine() -> str:
-    """The processor's own name and the number of processors."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        text = ""
-    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    family = re.search(r"^cpu family\s*:\s*(.+)$", text, re.MULTILINE)
-    return f"{match.group(1) if match else platform.machine()}, family {family.group(1) if family else '?'}, {text.count('processor')} processors"
 
 
 if __name__ == "__main__":

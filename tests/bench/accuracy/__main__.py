@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from x86 import machine
+from machine import machine
 
 from accuracy.cells import NETWORKS, PARTS
 from accuracy.rows import merged, rows_of

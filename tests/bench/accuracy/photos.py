@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from machine import machine
 from scipy.special import softmax
-from x86 import machine
 
 from accuracy.cifar import BUILD, DATA
 from lacewing import Session

@@ -19,7 +19,8 @@ from typing import Any
 
 import networks
 import prepare
-from x86 import lace_file, machine
+from machine import machine
+from x86 import lace_file
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
