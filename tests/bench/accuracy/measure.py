@@ -17,7 +17,7 @@ INPUT, OUTPUT = "image", "logits"
 OPSET = 20
 BATCH = 250  # images that a module sees at once
 
-Logits = Callable[[torch.Tensor], torch.Tensor]  # float32 [N,3,32,32] -> [N,10]
+Logits = Callable[[torch.Tensor], torch.Tensor]  # float32 [N,3,H,W] -> [N,classes]
 
 
 def export_onnx(module: nn.Module, path: Path) -> Path:
@@ -33,10 +33,11 @@ def export_onnx(module: nn.Module, path: Path) -> Path:
 
 
 def of_session(session: Session) -> Logits:
-    """The engine as a function of a batch, one image a run."""
+    """The engine as a function of a batch, one image a run, for networks of one input and one output."""
+    (image_input,) = session.inputs
 
     def run(images: torch.Tensor) -> torch.Tensor:
-        rows = [next(iter(session.run({INPUT: image[None]}).values())) for image in images.numpy()]
+        rows = [next(iter(session.run({image_input.name: image[None]}).values())) for image in images.numpy()]
         return torch.from_numpy(np.concatenate(rows))
 
     return run

@@ -18,17 +18,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from machine import machine
-from scipy.special import softmax
+from torch import Tensor
 
 from accuracy.cifar import BUILD, DATA
+from accuracy.measure import OUTPUT, of_session
 from lacewing import Session
 from lacewing.converter.calibration import Dataset, Preprocessing, open_dataset
 from lacewing.converter.convert import quantize_graph
-from lacewing.converter.execute import Executor
+from lacewing.converter.ir import Graph
 from lacewing.converter.labels import read_labels
 from lacewing.converter.made import Made
 from lacewing.converter.options import ConvertOptions
@@ -37,7 +36,8 @@ from lacewing.converter.progress import silent
 from lacewing.converter.source import load_graph, load_training_graph
 from lacewing.converter.training.distributed import workers
 from lacewing.converter.training.pipeline import fine_tune
-from lacewing.converter.training.unlabelled import HELD_OUT, split, unlabelled_recipe
+from lacewing.converter.training.recipe import Recipe
+from lacewing.converter.training.unlabelled import HELD_OUT, expected_accuracy, split, unlabelled_recipe
 
 MODEL = DATA / "mobilenet_imagenet" / "float" / "mobilenet_v2_1.0_224_float.onnx"
 PHOTOS = DATA / "imagenet_sample_500"
@@ -45,8 +45,6 @@ SPARSITIES = (0.1, 0.2, 0.3)
 EPOCHS = 4
 CALIBRATION = 64  # photos, the command line's default
 FOLDER = BUILD / "photos"
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -79,24 +77,25 @@ def run(cell: Cell, device: str) -> dict[str, Any]:
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text())
         return found
-    started, graph = time.monotonic(), load_graph(MODEL, {})
-    everything = open_dataset(PHOTOS, {v: graph.shapes[v] for v in graph.inputs}, None, Preprocessing())
+    started, raw = time.monotonic(), load_training_graph(MODEL, {})
+    everything = open_dataset(PHOTOS, {v: raw.shapes[v] for v in raw.inputs}, None, Preprocessing())
     photos = everything.subset(turned(len(everything), cell.fold))
     teach, judge = split(photos)
-    labels = np.array(read_labels(str(PHOTOS / "labels.csv"), judge))
-    executor = Executor(graph)
-    logits = np.concatenate([executor.run(sample)[graph.outputs[0]] for sample in judge])  # [N][classes]
-    probabilities = softmax(logits.astype(np.float64), axis=1)
     calibration = teach.spread(CALIBRATION)
-    plain, trained = _plain(cell, calibration), _trained(cell, photos, calibration, device)
+    recipe = unlabelled_recipe(raw, photos, cell.epochs)
+    assert recipe.validation is not None
+    inputs, given = recipe.validation.batch(range(len(judge)), torch.Generator())
+    images, answers = next(iter(inputs.values())), next(iter(given.values()))
+    labels = torch.tensor(read_labels(str(PHOTOS / "labels.csv"), judge))
+    plain, trained = _plain(cell, calibration), _trained(cell, raw, recipe, calibration, device)
     result = {
         **asdict(cell),
         "device": device,
         "teach": len(teach),
         "judge": len(judge),
-        "float": scores(probabilities, probabilities.argmax(axis=1), labels),
-        "plain": scores(probabilities, answers(plain, judge), labels),
-        "trained": scores(probabilities, answers(trained, judge), labels),
+        "float": scores(answers, answers, labels),
+        "plain": scores(answers, engine_answers(plain, images), labels),
+        "trained": scores(answers, engine_answers(trained, images), labels),
         "seconds": round(time.monotonic() - started),
     }
     write_atomically(path, json.dumps(result, indent=1).encode())
@@ -109,10 +108,8 @@ def _plain(cell: Cell, calibration: Dataset) -> Made:
     return quantize_graph(load_graph(MODEL, {}), calibration, ConvertOptions([], sparsity=cell.sparsity))
 
 
-def _trained(cell: Cell, photos: Dataset, calibration: Dataset, device: str) -> Made:
+def _trained(cell: Cell, raw: Graph, recipe: Recipe, calibration: Dataset, device: str) -> Made:
     """``convert --finetune`` without its last step, to take ``_plain`` where that is better on the photos that judge."""
-    raw = load_training_graph(MODEL, {})
-    recipe = unlabelled_recipe(raw, photos, cell.epochs)
     options = ConvertOptions([], sparsity=cell.sparsity, finetune=True, checkpoint=_checkpoint(cell))
     return fine_tune(raw, calibration, recipe, options, workers(device), silent)
 
@@ -121,24 +118,23 @@ def _checkpoint(cell: Cell) -> Path:
     return FOLDER / cell.id
 
 
-def answers(made: Made, photos: Dataset) -> Array:
-    """[N]: the engine's best class of each photo."""
+def engine_answers(made: Made, images: Tensor) -> Tensor:
+    """[N][classes]: the engine's scores of ``images`` [N,3,H,W]."""
     with Session(made.model.to_bytes()) as session:
-        return np.array([next(iter(session.run(sample).values())).argmax() for sample in photos])
+        return of_session(session)(images)
 
 
-def scores(probabilities: Array, best: Array, labels: Array) -> dict[str, float]:
-    """Of answers ``best`` [N]: what the float network's ``probabilities`` [N][classes] expect of them, what ``labels`` [N] say.
+def scores(teacher: Tensor, student: Tensor, labels: Tensor) -> dict[str, float]:
+    """Of the answers ``student`` [N][classes]: what the float network's, ``teacher``, expect of them, what ``labels`` [N] say.
 
     In percent. ``deviation`` is that of a photo's loss of the former, for the error of its mean.
     """
-    expected = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0]
-    lost = probabilities.max(axis=1) - expected
-    return {
-        "expected": round(100 * float(expected.mean()), 3),
-        "deviation": round(100 * float(lost.std()), 3),
-        "top1": round(100 * float((best == labels).mean()), 3),
-    }
+    target = {OUTPUT: teacher}
+    expected = expected_accuracy({OUTPUT: student}, target)  # [N]
+    lost = expected_accuracy(target, target) - expected
+    right = student.argmax(dim=1) == labels
+    found = {"expected": expected.mean(), "deviation": lost.std(correction=0), "top1": right.float().mean()}
+    return {name: round(100 * float(value), 3) for name, value in found.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

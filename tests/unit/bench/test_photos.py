@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from accuracy.photo_tables import table
 from accuracy.photos import cells, scores, turned
 
@@ -28,10 +29,11 @@ def test_the_first_part_judges_every_sparsity_before_the_second_judges_any():
 
 
 def test_scores_of_answers():
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
-    right = scores(probabilities, np.array([0, 1]), np.array([0, 2]))
+    teacher = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
+    labels, classes = torch.tensor([0, 2]), torch.eye(3)
+    right = scores(teacher, classes[[0, 1]], labels)
     assert right == {"expected": 65.0, "deviation": 0.0, "top1": 50.0}
-    wrong = scores(probabilities, np.array([1, 2]), np.array([0, 2]))
+    wrong = scores(teacher, classes[[1, 2]], labels)
     assert wrong == {"expected": 25.0, "deviation": 10.0, "top1": 50.0}
 
 
