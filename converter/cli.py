@@ -28,7 +28,7 @@ from lacewing.converter.flags import (
 from lacewing.converter.ir import Graph
 from lacewing.converter.labels import read_labels
 from lacewing.converter.options import BLOCKS, BUDGETS, ConvertOptions
-from lacewing.converter.output import check_writable, write_atomically
+from lacewing.converter.output import check_kept, check_writable, write_atomically
 from lacewing.converter.progress_bar import progress_bar
 from lacewing.converter.quantization.ranges import FITTED, RANGES
 from lacewing.converter.report import ConversionReport
@@ -109,8 +109,13 @@ def run_convert(args: argparse.Namespace) -> int:
         seed=args.seed,
         **training(args),
     )
+    read = (args.model, args.calib, args.finetune, args.profile)
+    check_kept(args.output, *read)
     if args.report is not None:
         check_writable(args.report)
+        check_kept(args.report, *read)
+        if args.report.resolve() == args.output.resolve():
+            raise OptionError(f"--report {args.report}: is the model's file; give another name")
     with progress_bar(args.quiet or args.json) as progress:
         report = convert(args.model, args.output, options, progress)
     if report.tuning is not None and not report.tuning.leads:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 import lacewing
 from lacewing.converter.calibration import Dataset, open_dataset
-from lacewing.converter.errors import OptionError
+from lacewing.converter.errors import OptionError, TrainingError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.builder import printable
 from lacewing.converter.lowering.lower import lower
 from lacewing.converter.made import REARRANGED, Made
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.output import check_writable, write_atomically
+from lacewing.converter.output import check_kept, check_writable, write_atomically
 from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.quantization.assign import assign
@@ -41,6 +41,7 @@ from lacewing.converter.training.distributed import Workers, workers
 from lacewing.converter.training.pipeline import fine_tune, prepared
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.unlabelled import held_out, split
+from lacewing.errors import ModelFormatError
 
 Array = npt.NDArray[Any]
 
@@ -58,17 +59,30 @@ def convert(
     started = time.monotonic()
     target = Path(output)
     check_writable(target)
+    check_kept(target, source, options.calibration, options.profile)
     options = replace(options, input_shapes=known_shapes(source, options))
     made = _make(source, options, progress)
     options = replace(options, sparsity=made.sparsity, max_drop=None)
     made.model.metadata = {**_metadata(made, options), **options.metadata}
     content = made.model.to_bytes()
-    lacewing.verify(content)
+    _verify(content, made)
     report = make_report(made, options)
     if made.tuning is None or made.tuning.leads:
         write_atomically(target, content)
         report.set_files(*source_size(source), target, time.monotonic() - started)
     return report
+
+
+def _verify(content: bytes, made: Made) -> None:
+    try:
+        lacewing.verify(content)
+    except ModelFormatError as error:
+        if made.tuning is None:
+            raise
+        raise TrainingError(
+            f"training ended in weights or scales that the engine cannot compute with ({error.rule}): "
+            "lower the recipe's learning_rate or quantized_learning_rate"
+        ) from error
 
 
 def _make(source: Source, options: ConvertOptions, progress: Progress) -> Made:

@@ -104,6 +104,12 @@ class ConvertOptions:
             load(self.profile)
 
     def _check_training(self) -> None:
+        if not isinstance(self.finetune, (bool, Recipe)):
+            raise OptionError(
+                f"finetune is True or a Recipe, not {self.finetune!r}: load_recipe(path) reads one from a file"
+            )
+        if self.checkpoint is not None:
+            object.__setattr__(self, "checkpoint", Path(self.checkpoint))
         if not self.finetune:
             for name in ("epochs", "checkpoint", "device"):
                 if getattr(self, name) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from lacewing.errors import OutputError
 
@@ -15,8 +16,17 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: is a folder; give a file name")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the folder {path.parent} is not writable")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OutputError(f"{path}: the folder {path.parent} is not writable ({error})") from error
+
+
+def check_kept(target: Path, *sources: Any) -> None:
+    """Raises OutputError where ``target`` is one of the files that are read; ``sources`` that are no paths are no files."""
+    files = [Path(source) for source in sources if isinstance(source, (str, Path))]
+    if target.exists() and any(file.exists() and target.samefile(file) for file in files):
+        raise OutputError(f"{target}: is read by this very command; give another name for what is written")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

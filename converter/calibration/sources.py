@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from lacewing.converter.calibration.preprocessing import Preprocessing, image_shape
 from lacewing.converter.errors import CalibrationError
+from lacewing.converter.user_file import defined_in
 
 Array = npt.NDArray[Any]
 Sample = dict[str, Array]
@@ -162,7 +162,7 @@ def _from_arrays(path: Path, shapes: Shapes, count: int | None) -> Dataset:
 
 def _from_recipe(path: Path, shapes: Shapes, count: int | None) -> Dataset:
     try:
-        function = runpy.run_path(str(path)).get("calibration")
+        function = defined_in(path, "calibration")
         if not callable(function):
             raise CalibrationError(f"{path}: a recipe defines `def calibration():` that yields samples")
         return _from_iterable(function(), shapes, count, str(path))

@@ -16,7 +16,7 @@ from lacewing.converter.calibration import Dataset
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.output import write_atomically
+from lacewing.converter.output import check_writable, write_atomically
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.training.recipe import Recipe
 
@@ -37,6 +37,7 @@ class Checkpoints:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OptionError(f"--checkpoint {folder}: cannot be made a folder ({error})") from error
+            check_writable(folder / _FILE)
 
     def save(self, state: dict[str, Any]) -> None:
         """Replaces the checkpoint. Raises OutputError, and the old one stays, where there is no room."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lacewing.converter.errors import OptionError
+from lacewing.converter.training.randomness import generator_of
 
 Batch = tuple[dict[str, Tensor], Any]  # ({input name: [N, ...] f32}, target or None)
 
@@ -43,10 +44,7 @@ def batches(data: Data, size: int, seed: int, epoch: int, rank: int = 0, world: 
     even = min(size, len(data)) // world * world
     for step in range(steps_per_epoch(data, size)):
         indices = order[step * size :][:even][rank::world]
-        generator = torch.Generator().manual_seed(
-            int(np.random.SeedSequence((seed, epoch, step, rank)).generate_state(1)[0])
-        )
-        yield data.batch([int(i) for i in indices], generator)
+        yield data.batch([int(i) for i in indices], generator_of(seed, epoch, step, rank))
 
 
 def steps_per_epoch(data: Data, size: int) -> int:
@@ -56,9 +54,10 @@ def steps_per_epoch(data: Data, size: int) -> int:
 
 def in_order(data: Data, size: int) -> Iterator[Batch]:
     """All of the data once, for validation."""
-    generator = torch.Generator().manual_seed(0)
     for begin in range(0, len(data), size):
-        yield data.batch(list(range(begin, min(begin + size, len(data)))), generator)
+        yield data.batch(
+            list(range(begin, min(begin + size, len(data)))), torch.Generator().manual_seed(begin)
+        )
 
 
 def moved(inputs: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

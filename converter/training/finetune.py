@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from lacewing.converter.quantization.layerwise import stack
 from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
-from lacewing.converter.sparsity.budget import TAUGHT_REACH, TRAINED_REACH, LayerBudget
+from lacewing.converter.sparsity.budget import DENSE, TAUGHT_REACH, TRAINED_REACH, LayerBudget, why_dense
 from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
@@ -38,7 +38,7 @@ from lacewing.converter.training.network import Network
 from lacewing.converter.training.nncf_engine import NncfNetwork
 from lacewing.converter.training.nncf_quantizers import require_nncf
 from lacewing.converter.training.one_shot import prune_once
-from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.quantized import LAYERS, QuantizedNetwork
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.recipe_data import as_data
 from lacewing.converter.training.reconstruct import reconstruct
@@ -82,7 +82,7 @@ class FineTuning:
     ) -> None:
         self._source, self._dataset, self._options = copy.deepcopy(raw), dataset, options
         self._raw = self._source  # what is trained: without the channels that go, rearranged
-        self._recipe = replace(recipe, seed=options.seed)
+        self._recipe = recipe.seeded(options.seed)
         self._workers, self._progress = workers, progress
         if recipe.engine == "nncf":
             require_nncf()
@@ -122,6 +122,7 @@ class FineTuning:
         )
         assert isinstance(float_stage.network, Network)
         trained = _canonical(float_stage.network.cpu().to_graph())
+        budgets = budgets | _grown(trained, budgets)
         stage = self._quantized_stage(trained, masks, budgets)
         reached = self._train_quantized(stage, float_stage.state(), (saved or {}).get("quantized"))
         if reached is not None:
@@ -268,3 +269,13 @@ class FineTuning:
 
 def _canonical(graph: Graph) -> Graph:
     return run_passes(copy.deepcopy(graph))
+
+
+def _grown(trained: Graph, budgets: Mapping[str, LayerBudget]) -> dict[str, LayerBudget]:
+    """Of the layers that were none when ``budgets`` were made: a batch norm without an offset folds into a layer with padding
+    behind it, and no longer does when it has learned one."""
+    return {
+        n.name: LayerBudget(DENSE, 0.0, why_dense(trained, n))
+        for n in trained.nodes
+        if n.op in LAYERS and n.name not in budgets
+    }

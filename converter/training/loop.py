@@ -20,6 +20,7 @@ from lacewing.converter.training.distributed import Workers
 from lacewing.converter.training.masks import BlockMasks, Mask
 from lacewing.converter.training.network import Network
 from lacewing.converter.training.quantized import QuantizedNetwork
+from lacewing.converter.training.randomness import generator_of, seeded_by
 from lacewing.converter.training.recipe import Recipe
 from lacewing.converter.training.recipe_functions import loss_of, mean_metric
 from lacewing.converter.training.saliency import Saliency
@@ -28,6 +29,7 @@ from lacewing.converter.training.schedule import Choice, CubicSchedule, learning
 _GRADIENT_NORM = 5.0  # at which gradients are cut
 _MOMENTS_BATCHES = 32  # that the moments of batch norms are measured on
 _SCALE_RATE = 5.0  # learning rate of the logarithms of scales, in those of weights
+_STEP = 1  # tells the random numbers of a step, which a loss may draw from, from those of its batch
 
 
 @dataclass
@@ -125,7 +127,8 @@ class Trainer:
                 self._choose(stage, choices[step])
             for group in stage.optimizer.param_groups:
                 group["lr"] = stage.rate * group["rate"] * learning_rate(step / total)
-            losses += self._step(stage, wrapped, inputs, target)
+            with seeded_by(generator_of(recipe.seed, stage.epoch, i, self._workers.rank, _STEP)):
+                losses += self._step(stage, wrapped, inputs, target)
             self._progress(f"{stage.name} training", (step + 1) / total)
         return self._workers.mean(losses, per_epoch)
 
@@ -208,5 +211,6 @@ def _to(target: Any, device: torch.device) -> Any:
     if isinstance(target, Mapping):
         return {k: _to(v, device) for k, v in target.items()}
     if isinstance(target, (list, tuple)):
-        return type(target)(_to(v, device) for v in target)
+        parts = [_to(v, device) for v in target]
+        return type(target)(*parts) if hasattr(target, "_fields") else type(target)(parts)  # a namedtuple
     return target

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lacewing.converter.errors import TrainingError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.quantization.parameters import Quantization
 from lacewing.converter.quantization.plan import LayerPlan, QuantizationPlan
@@ -23,6 +24,7 @@ from lacewing.converter.training.network import NOTHING, check_trainable, counts
 from lacewing.converter.training.quantized_operators import OPERATORS, Values
 
 LAYERS = ("conv", "gemm")
+_SMALLEST_STEP, _LARGEST_STEP = 1e-30, 1e30  # of activations: beyond, products of scales leave float32
 
 
 class QuantizedNetwork(nn.Module):
@@ -85,12 +87,17 @@ class QuantizedNetwork(nn.Module):
         return {value: steps[i] for value, i in self._sets.items()}
 
     def value_plan(self) -> QuantizationPlan:
-        """The plan with the scales as they are now; layers as they were given."""
+        """The plan with the scales as they are now; layers as they were given. Raises TrainingError where one ran away."""
         logs, learns, given = (
             t.detach().cpu().double().numpy()
             for t in (self.log_scales, self._buffer("_learns"), self._buffer("_given"))
         )
-        steps = (given * np.exp(logs * learns)).astype(np.float32)
+        with np.errstate(over="ignore"):
+            steps = (given * np.exp(logs * learns)).astype(np.float32)
+        if not ((steps >= _SMALLEST_STEP) & (steps <= _LARGEST_STEP)).all():
+            raise TrainingError(
+                "the scales of activations ran away in the quantized stage: lower the recipe's quantized_learning_rate"
+            )
         old = self._plan.values
         values = {v: Quantization(float(steps[i]), old[v].zero_point) for v, i in self._sets.items()}
         return replace(self._plan, values={**old, **values})

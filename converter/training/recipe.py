@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import runpy
+import copy
+import math
+import numbers
+import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.training.saliency import SALIENCIES
 from lacewing.converter.training.schedule import SCHEDULES
+from lacewing.converter.user_file import defined_in
 
 Outputs = dict[str, Tensor]
 Loss = Callable[[Outputs, Any], Tensor]  # (outputs, target) -> scalar
@@ -59,9 +64,13 @@ class Recipe:
     precision: str = "float32"  # of the float stage; the quantized one is float32
     engine: str = "lacewing"  # whose fake quantizers the quantized stage trains with
     watch: bool = True  # measure the metric after every epoch too, not only at the end
-    seed: int = field(default=0, compare=False)
+    seed: int = field(default=0, init=False, compare=False)  # the options' (``seeded``)
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.type in _PLAIN:
+                given = getattr(self, entry.name)
+                object.__setattr__(self, entry.name, _PLAIN[entry.type](entry.name, given))
         _one_of("saliency", self.saliency, SALIENCIES)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
@@ -71,8 +80,9 @@ class Recipe:
             raise OptionError(
                 f"recipe: epochs {self.epochs} must be at least 1 and hold the {self.quantized_epochs} quantized ones"
             )
-        if self.reconstruct < 0:
-            raise OptionError(f"recipe: reconstruct must be 0 or more passes, not {self.reconstruct}")
+        for name in ("reconstruct", "weight_decay", "answers", "features"):
+            if getattr(self, name) < 0:
+                raise OptionError(f"recipe: {name} must be 0 or more, not {getattr(self, name)}")
         for name in ("batch_size", "updates", "learning_rate", "quantized_learning_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"recipe: {name} must be above 0, not {getattr(self, name)}")
@@ -94,6 +104,12 @@ class Recipe:
         if self.metric is not None and self.validation is None:
             raise OptionError("recipe: a metric needs validation data")
 
+    def seeded(self, seed: int) -> Recipe:
+        """The same recipe with another seed."""
+        found = copy.copy(self)
+        object.__setattr__(found, "seed", seed)
+        return found
+
     def _check_teacher(self) -> None:
         if self.teacher is None:
             return
@@ -112,7 +128,7 @@ def load_recipe(path: Path) -> Recipe:
     if not path.is_file():
         raise OptionError(f"--finetune {path}: no such file")
     try:
-        function = runpy.run_path(str(path)).get("recipe")
+        function = defined_in(path, "recipe")
         found = function() if callable(function) else None
     except OptionError:
         raise
@@ -126,3 +142,26 @@ def load_recipe(path: Path) -> Recipe:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise OptionError(f"recipe: {name} is one of {', '.join(allowed)}, not {value!r}")
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise OptionError(f"recipe: {name} is a whole number, not {value!r}") from None
+
+
+def _real(name: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise OptionError(f"recipe: {name} is a finite number, not {value!r}")
+    return value if isinstance(value, int) else float(value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise OptionError(f"recipe: {name} is True or False, not {value!r}")
+    return bool(value)
+
+
+# Numbers of numpy become Python's: a checkpoint holds those alone.
+_PLAIN: dict[Any, Callable[[str, Any], Any]] = {"int": _whole, "float": _real, "bool": _switch}

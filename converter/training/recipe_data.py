@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.training.data import Batch, Data
+from lacewing.converter.training.randomness import seeded_by
 from lacewing.converter.training.recipe_functions import blamed_on, listed
 
 
 class TorchData:
     """A map-style ``torch.utils.data.Dataset``: of (input, target) pairs or, where no targets are needed, of inputs.
 
-    An input is an array, or {name: array}. What the dataset draws from the random numbers of torch, numpy or Python
-    follows from the generator.
+    An input is an array, or {name: array}.
     """
 
     def __init__(self, dataset: Any, input_name: str) -> None:
@@ -30,8 +27,7 @@ class TorchData:
 
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> Batch:
         """Collated as torch's DataLoader does."""
-        with _seeded_by(generator):
-            samples = [_pair(self._dataset[i]) for i in indices]
+        samples = [_pair(self._dataset[i]) for i in indices]
         inputs = torch.utils.data.default_collate([sample for sample, _ in samples])
         targets = [target for _, target in samples]
         target = None if all(t is None for t in targets) else torch.utils.data.default_collate(targets)
@@ -47,24 +43,11 @@ def _pair(item: Any) -> tuple[Any, Any]:
     return item[0], item[1] if len(item) == 2 else None
 
 
-@contextmanager
-def _seeded_by(generator: torch.Generator) -> Iterator[None]:
-    """The global random numbers of torch (on processors), numpy and Python begin from ``generator``; restored afterwards."""
-    seed = int(torch.randint(2**32, (), generator=generator))
-    numbers, words = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numbers)
-            random.setstate(words)
-
-
 class Checked:
-    """A recipe's data; batches hold what the network reads, float32, or a ConversionError says what they hold instead."""
+    """A recipe's data; batches hold what the network reads, float32, or a ConversionError says what they hold instead.
+
+    What the data draw from the global random numbers of torch, numpy or Python follows from the generator.
+    """
 
     def __init__(self, data: Data, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
         """shapes: input name -> [1, ...]; where: what errors call the data."""
@@ -75,7 +58,7 @@ class Checked:
 
     def batch(self, indices: Sequence[int], generator: torch.Generator) -> Batch:
         """As the data give it. Raises TrainingError where they fail, OptionError where they do not fit the network."""
-        with blamed_on(f"{self._where} data", lambda: _first_of(indices)):
+        with blamed_on(f"{self._where} data", lambda: _first_of(indices)), seeded_by(generator):
             found, target = self._data.batch(indices, generator)
             inputs = {
                 name: torch.as_tensor(array, dtype=torch.float32)

@@ -16,7 +16,7 @@ from lacewing.converter.training.recipe import Loss, Metric, Outputs
 def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> float:
     """The mean of ``metric`` over all samples; answered: (outputs, target) of each batch. 0 without samples.
 
-    Raises TrainingError where the metric fails or gives anything but [N].
+    Raises TrainingError where the metric fails or gives anything but [N] finite numbers.
     """
     total, count = 0.0, 0
     for outputs, target in answered:
@@ -25,6 +25,12 @@ def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> floa
         if not isinstance(scores, Tensor) or tuple(scores.shape) != (samples,):
             raise TrainingError(
                 f"the recipe's metric gave {_kind(scores)} for {samples} samples: it gives a tensor [N], a number for each"
+            )
+        if not torch.isfinite(scores).all():
+            place = int(torch.isfinite(scores).logical_not().nonzero()[0])
+            raise TrainingError(
+                f"the recipe's metric gave {float(scores[place])} for sample {count + place}: it gives finite numbers, "
+                "or no mean can be compared; check the metric, and the network's outputs for that sample"
             )
         total, count = total + float(scores.double().sum()), count + samples
     return total / max(count, 1)

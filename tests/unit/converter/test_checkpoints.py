@@ -38,7 +38,21 @@ class Interrupted(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize(("epoch", "changes"), [(1, {}), (2, {}), (3, {}), (1, MENDED)])
+def mixed_up(outputs, target):
+    """A loss that draws: mixup, and dropout of the answers."""
+    (answers,) = outputs.values()
+    others = torch.from_numpy(np.random.permutation(len(target)))
+    share, kept = float(np.random.beta(0.4, 0.4)), {"logits": torch.nn.functional.dropout(answers, 0.1)}
+    return share * loss(kept, target) + (1 - share) * loss(kept, target[others])
+
+
+NUMPY = {"learning_rate": np.float64(2e-3), "batch_size": np.int64(64), "answers": np.float32(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "changes"),
+    [(1, {}), (2, {}), (3, {}), (1, MENDED), (1, {"loss": mixed_up}), (3, {"loss": mixed_up}), (1, NUMPY)],
+)
 def test_a_killed_training_goes_on_to_the_same_result(tmp_path, monkeypatch, epoch, changes):
     whole = integers_of(tuned(**changes))
     from lacewing.converter.training import checkpoint
@@ -76,6 +90,17 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         Checkpoints(tmp_path, "other").save({})
     assert (tmp_path / "training.pt").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "training.pt"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    from lacewing.converter import output
+
+    def refused(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(output.tempfile, "TemporaryFile", refused)
+    with pytest.raises(lacewing.errors.OutputError, match="not writable"):
+        Checkpoints(tmp_path / "kept", "any")
 
 
 def test_another_trainings_checkpoint_is_refused(tmp_path):

@@ -119,6 +119,19 @@ def test_output_that_cannot_be_written_is_refused_first(source, tmp_path):
             convert(model, output, ConvertOptions(data))
 
 
+@pytest.mark.parametrize(
+    "written",
+    [["-o", "m.onnx"], ["-o", "c.npz"], ["-o", "link"], ["--report", "m.onnx"], ["--report", "m.lace"]],
+)
+def test_what_is_read_is_not_written_over(source, tmp_path, monkeypatch, capsys, written):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("m.onnx")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert main(["convert", "m.onnx", "--calib", "c.npz", "-o", "m.lace", *written]) != 0
+    assert "give another name" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_report_page_escapes_names(source, tmp_path):
     model, data = source
     report = convert(model, tmp_path / "m.lace", ConvertOptions(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from copy import deepcopy
 from dataclasses import replace
@@ -278,6 +279,13 @@ def test_the_teacher_and_the_source_stay_as_they_are():
         ({"reconstruct": 1}, "schedule='one-shot'"),
         ({"schedule": "one-shot", "saliency": "first"}, "schedule='cubic'"),
         ({"schedule": "one-shot", "updates": 4}, "schedule='cubic'"),
+        ({"epochs": 2.5}, "epochs is a whole number, not 2.5"),
+        ({"batch_size": 256 / 3}, "batch_size is a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate is a finite number, not 'fast'"),
+        ({"quantized_learning_rate": float("inf")}, "quantized_learning_rate is a finite number"),
+        ({"weight_decay": -1e-4}, "weight_decay must be 0 or more"),
+        ({"answers": -1}, "answers must be 0 or more"),
+        ({"watch": "off"}, "watch is True or False"),
         ({"teacher": 3}, "torch module or the path of a model, not int"),
         ({"teacher": "larger.onnx"}, "features=0"),
         ({"teacher": "larger.onnx", "features": 0, "answers": 0}, "answers above 0"),
@@ -303,6 +311,15 @@ def test_a_broken_recipe_file_says_what_is_wrong(tmp_path, text, message):
         load_recipe(tmp_path / "r.py")
     with pytest.raises(OptionError, match="no such file"):
         load_recipe(tmp_path / "absent.py")
+
+
+def test_a_recipe_imports_the_modules_beside_it(tmp_path, monkeypatch):
+    """When it is read, and when what it defines is called."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "data_beside_recipe.py").write_text("def train():\n    return [1, 2]\n")
+    text = "def recipe():\n    from data_beside_recipe import train\n    return Recipe(train())\n"
+    (tmp_path / "r.py").write_text("from lacewing.converter.training import Recipe\n" + text)
+    assert load_recipe(tmp_path / "r.py").train == [1, 2]
 
 
 def test_data_of_no_known_kind_are_refused():
@@ -369,6 +386,36 @@ def test_more_sparsity_than_the_data_repair_is_warned_of(tmp_path, changes, mess
 def test_a_little_sparsity_that_was_repaired_is_not_warned_of(tmp_path):
     told = options(input_shapes={"image": (1, 3, 10, 10)}, sparsity=0.3, finetune=recipe())
     assert convert(trained_net(), tmp_path / "m.lace", told).warnings == []
+
+
+def fresh_batch_norm() -> nn.Module:
+    """Its batch norm has no offset yet, so it folds into the padded layer behind it, as it no longer does when trained."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(16), nn.Conv2d(16, 16, 3, padding=1)]
+    network = nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
+    return network.eval()
+
+
+def test_a_batch_norm_that_learns_an_offset_becomes_a_layer(tmp_path):
+    samples = [{"input": image[None].numpy()} for image in Stripes(16, 4).images]
+    told = Recipe(torch.utils.data.TensorDataset(Stripes(64, 2).images), epochs=2, quantized_epochs=1)
+    options = ConvertOptions(samples, sparsity=0.5, finetune=told, device="cpu")
+    report = convert(fresh_batch_norm(), tmp_path / "m.lace", options)
+    assert [la.name for la in report.layers if la.kind == "depthwise"] == ["2"]
+
+
+@pytest.mark.parametrize("rates", [{"quantized_learning_rate": 10.0}, {"learning_rate": 1e4}])
+def test_a_training_that_runs_away_stops_with_advice(tmp_path, rates):
+    told = options(finetune=recipe(**{"schedule": "one-shot", "batch_size": 16, **rates}), device="cpu")
+    with pytest.raises(TrainingError, match="lower the recipe's (quantized_)?learning_rate"):
+        convert(trained_net(), tmp_path / "m.lace", told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipes_path_is_no_recipe():
+    with pytest.raises(OptionError, match="load_recipe"):
+        options(finetune="recipe.py")
+    assert options(finetune=True, checkpoint="kept").checkpoint == Path("kept")
 
 
 def test_options_of_training_without_training_are_refused():

@@ -100,9 +100,17 @@ def noise(_):
     return torch.rand(3, 4, 4) + np.random.rand() + random.random()
 
 
-def test_random_datasets_follow_the_generator_and_leave_the_global_numbers_alone():
+class NoisyBatches(Items):
+    """Whole batches, which draw as ``noise`` does, not from their generator."""
+
+    def batch(self, indices, generator):
+        return {"image": torch.stack([self[i] for i in indices])}, None
+
+
+@pytest.mark.parametrize("kind", [Items, NoisyBatches])
+def test_random_datasets_follow_the_generator_and_leave_the_global_numbers_alone(kind):
     """So that a training that goes on from a checkpoint sees what the whole one sees."""
-    data = as_data(Items(noise), SHAPES, "train")
+    data = as_data(kind(noise), SHAPES, "train")
     epoch = [[inputs["image"] for inputs, _ in batches(data, 4, 7, epoch)] for epoch in (0, 1, 2)]
     torch.manual_seed(3), np.random.seed(3), random.seed(3)
     wanted = (torch.rand(1).item(), np.random.rand(), random.random())
@@ -159,11 +167,12 @@ OUTPUTS = {"logits": torch.zeros(4, 5)}
         (lambda o, t: o["logits"].mean(), r"gave a tensor \[\] for 4 samples"),
         (lambda o, t: o["logits"], r"gave a tensor \[4, 5\] for 4 samples"),
         (lambda o, t: 0.5, "gave a float for 4 samples"),
+        (lambda o, t: t / t, "gave nan for sample 5"),
     ],
 )
 def test_a_metric_that_fails_says_what_it_was_given(metric, message):
     with pytest.raises(TrainingError, match=message):
-        mean_metric(metric, [(OUTPUTS, torch.zeros(4))])
+        mean_metric(metric, [(OUTPUTS, torch.ones(4)), (OUTPUTS, torch.tensor([1.0, 0.0, 1.0, 0.0]))])
 
 
 @pytest.mark.parametrize(
