@@ -232,6 +232,8 @@ def _training_lines(report: ConversionReport) -> list[str]:
                 f"the file is of before training: {tuning.drop:.2f} points lost without it, {tuning.discarded:.2f} with it "
                 f"({tuning.held_out} held-out samples)"
             )
+        else:
+            lines.append("SQNR is of the trained network: what int8 costs it")
         if tuning.drop is not None and not report.attempts:
             lines.append(
                 f"held-out metric: float {tuning.metric['float']:.4f}, now {tuning.metric['quantized']:.4f} "
@@ -244,7 +246,7 @@ def _comparison_text(result: Comparison, noise: bool) -> str:
     lines = [table(["value", "SQNR dB"], [[v, _db(d)] for v, d in result.layers.items()]), ""]
     if result.moved:
         lines.append(
-            f"not compared, because their channels were moved or taken out: {', '.join(result.moved)}; "
+            f"not compared, because their channels were scaled, moved or taken out: {', '.join(result.moved)}; "
             "the report of convert has their figures"
         )
     if noise:

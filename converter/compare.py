@@ -17,7 +17,7 @@ from lacewing.converter.errors import OptionError
 from lacewing.converter.execute import Executor
 from lacewing.converter.ir import Graph
 from lacewing.converter.lowering.builder import printable
-from lacewing.converter.made import REARRANGED
+from lacewing.converter.made import EQUALIZED, REARRANGED
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.sparsity.permutation_sets import permutation_sets
 
@@ -37,7 +37,8 @@ class Accuracy:
 class Comparison:
     """SQNR in dB, None where the two are equal; ``layers`` in execution order.
 
-    moved: values whose channels stand elsewhere in the file or are not all there; they cannot be compared.
+    moved: values whose channels stand elsewhere in the file, have other scales there, or are not all there; they cannot be
+    compared.
     """
 
     samples: int
@@ -84,7 +85,9 @@ def compare(
     with lacewing.Session(lace) as session:
         _check_edges(session, graph)
         repeats = session.metadata.get("repeated_channels", {})
-        moved = _movable(graph) if session.metadata.get(REARRANGED) else []
+        movable = _movable(graph) if session.metadata.get(REARRANGED) else set()
+        scaled = session.metadata.get(EQUALIZED, ())
+        moved = [n.output for n in graph.nodes if n.output in movable or printable(n.output) in scaled]
         for i, sample in enumerate(dataset):
             reference = _as_stored(executor.run(sample), repeats, names)
             results = session.layer_results({printable(k): v for k, v in sample.items()})
@@ -104,10 +107,9 @@ def compare(
     )
 
 
-def _movable(graph: Graph) -> list[str]:
-    """The values whose channels a conversion may have moved, in execution order."""
-    places = {value for moving in permutation_sets(graph) for value in moving.places}
-    return [n.output for n in graph.nodes if n.output in places]
+def _movable(graph: Graph) -> set[str]:
+    """The values whose channels a conversion may have moved."""
+    return {value for moving in permutation_sets(graph) for value in moving.places}
 
 
 def _check_edges(session: lacewing.Session, graph: Graph) -> None:

@@ -17,7 +17,7 @@ from lacewing.converter.errors import OptionError, TrainingError
 from lacewing.converter.ir import Graph, Node
 from lacewing.converter.lowering.builder import printable
 from lacewing.converter.lowering.lower import lower
-from lacewing.converter.made import REARRANGED, Made
+from lacewing.converter.made import EQUALIZED, REARRANGED, Made
 from lacewing.converter.options import ConvertOptions
 from lacewing.converter.output import check_kept, check_writable, write_atomically
 from lacewing.converter.passes import run_passes
@@ -165,11 +165,12 @@ def quantize_graph(
     """A float graph, which is rewritten on the way, pruned and quantized on calibration samples alone."""
     inputs = stack(dataset, graph, _LAYERWISE_SAMPLES)
     statistics = collect_statistics(graph, dataset, options.seed, progress)
-    if options.equalize and equalize(graph, statistics):
+    equalized = equalize(graph, statistics) if options.equalize else []
+    if equalized:
         statistics = collect_statistics(graph, dataset, options.seed, progress)
     pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, CHANNEL_WEIGHT, progress)
     narrowed, graph, budgets = pruning.narrowed(graph), pruning.graph, pruning.budgets
-    moved = rearrange_for(graph, budgets, inputs, options.seed) if options.rearrange else None
+    moved = rearrange_for(graph, budgets, inputs, options) if options.rearrange else None
     if moved is not None:
         graph = moved.apply(graph)
     if moved is not None or narrowed:
@@ -186,7 +187,16 @@ def quantize_graph(
     sqnr = walk(graph, plan, inputs, change, progress)
     model = lower(graph, plan)
     return Made(
-        graph, model, plan, budgets, sqnr, dataset, moved, sparsity=options.sparsity, narrowed=narrowed
+        graph,
+        model,
+        plan,
+        budgets,
+        sqnr,
+        dataset,
+        moved,
+        sparsity=options.sparsity,
+        narrowed=narrowed,
+        equalized=equalized,
     )
 
 
@@ -210,6 +220,8 @@ def _metadata(made: Made, options: ConvertOptions) -> dict[str, Any]:
         metadata["fine_tuning"] = {"epochs": made.tuning.epochs, "samples": made.tuning.samples}
     if made.moved:
         metadata[REARRANGED] = True
+    if made.equalized:
+        metadata[EQUALIZED] = [printable(v) for v in made.equalized]
     if plan.repeats:
         metadata["repeated_channels"] = {printable(v): pairs for v, pairs in plan.repeats.items()}
     if dataset.preprocessing is not None:

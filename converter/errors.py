@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,7 +22,11 @@ class OptionError(ConversionError):
 
 
 class OutOfReach(OptionError):
-    """A sparsity, time or size that no choice of blocks meets."""
+    """A sparsity, time or size that no choice of blocks meets; ``beyond``: the least that could be, in parts of what was asked."""
+
+    def __init__(self, message: str, beyond: float = math.inf) -> None:
+        super().__init__(message)
+        self.beyond = beyond
 
 
 class ModelFileError(ConversionError):

@@ -11,7 +11,8 @@ from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.rearrange import Rearrangement
 from lacewing.format.model import Model
 
-REARRANGED = "rearranged"  # in a file's metadata: channels stand elsewhere than in the source network
+# In a file's metadata: channels stand elsewhere than in the source network; the values whose channels have other scales there.
+REARRANGED, EQUALIZED = "rearranged", "equalized"
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Made:
     judged_by: int = 0  # held-out samples behind the drops
     # Layer -> its output channels before and after whole channels went.
     narrowed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    equalized: list[str] = field(default_factory=list)  # values whose channels were scaled
 
     @property
     def moved(self) -> bool:

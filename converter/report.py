@@ -13,10 +13,11 @@ import onnx
 import onnxruntime
 
 import lacewing
+from lacewing.commands.layers import sparsity_of
 from lacewing.converter.ir import Node
 from lacewing.converter.made import Attempt, Made, Tuning
 from lacewing.converter.options import ConvertOptions
-from lacewing.converter.sparsity.budget import DENSE_IS_FASTER, PRUNABLE, device_profile
+from lacewing.converter.sparsity.budget import DENSE_IS_FASTER, PRUNABLE, SELECTS, device_profile
 from lacewing.format.model import Op
 
 _LOW_SQNR_DB = 12.0
@@ -27,7 +28,8 @@ _COMPACT_SHARE = 0.3  # sparsity above which a network that leans on depthwise l
 
 @dataclass
 class LayerReport:
-    """One conv, depthwise or gemm of the source network; ``sqnr_db`` of its output, calibration data."""
+    """One conv, depthwise or gemm of the source network; ``sqnr_db`` of its output, calibration data, against the float network:
+    the source or, where that was trained, what training made of it."""
 
     name: str
     kind: str
@@ -59,7 +61,9 @@ class ConversionReport:
     output_bytes: int = 0
     seconds: float = 0.0
     command: str = ""
-    output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
+    output_sqnr_db: dict[str, float | None] = field(
+        default_factory=dict
+    )  # of a trained network: against itself in float
     # Layer -> share of its saliency that its blocks keep: without rearrangement, with it.
     rearranged: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Layer -> its output channels before and after whole channels went.
@@ -105,16 +109,15 @@ def make_report(made: Made, options: ConvertOptions) -> ConversionReport:
 
 
 def _gone(layers: list[LayerReport]) -> float:
-    """Share of the layers' weights."""
-    weights = sum(math.prod(layer.weight_shape) for layer in layers)
-    return sum(math.prod(layer.weight_shape) * layer.sparsity for layer in layers) / max(weights, 1)
+    """Share of the layers' weights; a conv that only selects channels has none."""
+    counts = [(math.prod(la.weight_shape), la.sparsity) for la in layers if la.dense_reason != SELECTS]
+    return sum(count * sparsity for count, sparsity in counts) / max(sum(count for count, _ in counts), 1)
 
 
 def _layer(made: Made, node: Node, op: Op, microseconds: float) -> LayerReport:
     graph, layer, budget = made.graph, made.plan.layers[node.name], made.budgets[node.name]
-    kept = 1.0
-    if layer.keep is not None:
-        kept = float(layer.keep.mean())
+    stored = 1 - (sparsity_of(made.model, op) or 0.0)
+    kept = stored if layer.keep is not None else 1.0
     macs = graph.macs(node)
     return LayerReport(
         node.name,
@@ -125,7 +128,7 @@ def _layer(made: Made, node: Node, op: Op, microseconds: float) -> LayerReport:
         round(1 - kept, 4),
         sum(int(a.nbytes) for a in op.data.values()),
         macs,
-        round(macs * kept),
+        round(macs * (stored if budget.reason == SELECTS else kept)),
         _finite(made.sqnr[node.output]),
         budget.reason,
         round(microseconds, 2),
@@ -159,8 +162,8 @@ def _warnings(
             f"{tuning.epochs} epochs do not repair {options.sparsity:.0%} sparsity; give more data or epochs, "
             "or let --max-drop find what they can repair"
         )
-    share = options.sparsity or _gone(pruned)
-    if tuning is None and share >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
+    share, one_shot = _gone(pruned), tuning is None or tuning.discarded is not None
+    if one_shot and share >= _COMPACT_SHARE and any(la.kind == "depthwise" for la in layers):
         found.append(
             f"{share:.0%} one-shot sparsity on a compact network costs accuracy: "
             "measure with `lacewing compare`, and --finetune or ask for less"

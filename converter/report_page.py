@@ -34,7 +34,7 @@ thread); {{ "%.1f" | format(r.seconds) }} s</p>
 {{ r.tuning.held_out }} held-out samples: float {{ "%.4f" | format(r.tuning.metric.float) }}, now
 {{ "%.4f" | format(r.tuning.metric.quantized) }}{% endif %}</p>
 {% if r.tuning.discarded is not none %}<p>The file is of before training: {{ "%.2f" | format(r.tuning.drop) }} points lost without
-it, {{ "%.2f" | format(r.tuning.discarded) }} with it.</p>{% endif %}
+it, {{ "%.2f" | format(r.tuning.discarded) }} with it.</p>{% else %}<p>SQNR below is of the trained network: what int8 costs it.</p>{% endif %}
 <table><tr><th>stage</th><th>epoch</th><th>loss</th><th>sparsity of pruned layers</th><th>metric</th></tr>
 {% for stage, epochs in r.tuning.history.items() %}{% for e in epochs %}<tr><td>{{ stage }}</td><td>{{ loop.index }}</td>
 <td>{{ "%.4f" | format(e.loss) }}</td><td>{{ "%.2f" | format(e.sparsity) }}</td>

@@ -38,18 +38,16 @@ _SCALES = (
 )  # f(sx) = s f(x)
 
 
-def equalize(graph: Graph, statistics: dict[str, Statistics]) -> bool:
-    """Rescales the weights of ``graph`` in place. Returns whether anything changed (statistics are then stale)."""
+def equalize(graph: Graph, statistics: dict[str, Statistics]) -> list[str]:
+    """Rescales the weights of ``graph`` in place. Returns the values that changed; with any, statistics are stale."""
     channels = Channels(graph)
     for node in graph.nodes:
         _constrain(graph, node, channels)
     scales = _scales(graph, channels, statistics)
-    if not np.any(scales != 1.0):
-        return False
     for node in graph.nodes:
         if node.op in ("conv", "gemm"):
             _apply(node, scales[channels.ids[node.inputs[0]]], scales[channels.ids[node.output]])
-    return True
+    return [n.output for n in graph.nodes if np.any(scales[channels.ids[n.output]] != 1.0)]
 
 
 def _scale_free(low: float, high: float) -> bool:

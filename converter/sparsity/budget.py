@@ -30,6 +30,7 @@ MIN_OUTPUTS = 8  # output channels below which it does
 DENSE_IS_FASTER = "dense is faster"  # begins the reason of a layer for which the profile says so
 NOT_NEEDED = "the target is met without it"
 TOO_FEW = "less than one block would go"
+SELECTS = "selects channels"
 PRUNABLE = (DENSE_IS_FASTER, NOT_NEEDED, TOO_FEW)  # how reasons begin of layers that might have been pruned
 KIB = 1024
 # How far `global` may take one layer from the overall sparsity: down in parts of what goes, up in parts of what stays
@@ -97,8 +98,9 @@ def _planned(
     _check_names(options, layers)
     budgets = {name: LayerBudget(DENSE, 0.0, why_dense(graph, n)) for name, n in layers.items()}
     for name, choice in options.layers.items():
-        if int(layers[name].attrs.get("groups", 1)) != 1:
-            raise OptionError(f"--layer {name}: grouped and depthwise convolutions are not pruned")
+        reason = _never_pruned(layers[name])
+        if reason:
+            raise OptionError(f"--layer {name}: {reason}, such layers are not pruned")
         block = _block(choice.block, layers[name])
         budgets[name] = LayerBudget(block, choice.sparsity, "" if choice.sparsity else "as told")
     free = [layers[name] for name, b in budgets.items() if not b.reason and name not in options.layers]
@@ -135,18 +137,21 @@ def _candidates(node: Node, name: str, prices: Prices) -> list[obs.Block]:
 def _check_names(options: ConvertOptions, layers: Mapping[str, Node]) -> None:
     unknown = sorted(set(options.layers) - set(layers))
     if unknown:
-        raise OptionError(
-            f"--layer {', '.join(unknown)}: no such layer; there are {', '.join(sorted(layers))}"
-        )
+        there = ", ".join(sorted(name for name, node in layers.items() if not _never_pruned(node)))
+        raise OptionError(f"--layer {', '.join(unknown)}: no such layer; there are {there}")
+
+
+def _never_pruned(node: Node) -> str:
+    if int(node.attrs.get("groups", 1)) != 1:
+        return "grouped or depthwise"
+    return SELECTS if node.attrs.get("fixed") else ""
 
 
 def why_dense(graph: Graph, node: Node) -> str:
     """Why blocks cannot go from the layer, whatever the options say; empty if they can."""
     weight = node.weights["weight"]
-    if int(node.attrs.get("groups", 1)) != 1:
-        return "grouped or depthwise"
-    if node.attrs.get("fixed"):
-        return "selects channels"
+    if _never_pruned(node):
+        return _never_pruned(node)
     if node.inputs[0] in graph.inputs or (node.op == "conv" and weight.shape[1] <= QUAD):
         return "first convolution"
     if weight[0].size < MIN_INPUTS or len(weight) < MIN_OUTPUTS:
@@ -210,7 +215,7 @@ def _solved(
         limits = _without_what_is_slower(choices, limits)
         found = least_error(choices, limits)
     if found is None:
-        raise OutOfReach(_out_of_reach(choices, limits, taken, options, prices.profile))
+        raise _out_of_reach(choices, limits, taken, options, prices.profile)
     return {n.name: _budget(choice, prices.profile) for n, choice in zip(nodes, found, strict=True)}
 
 
@@ -303,26 +308,35 @@ def _out_of_reach(
     taken: Price,
     options: ConvertOptions,
     profile: Profile,
-) -> str:
+) -> OutOfReach:
     """What cannot be met, and what can."""
     gone = least(choices, Limits(), lambda c: -c.gone)
     if gone is not None and -gone < limits.gone:
         total = limits.gone / options.sparsity
-        return f"--sparsity {options.sparsity}: out of reach; {-gone / total:.3f} can go before layers get slower"
-    found = []
+        return OutOfReach(
+            f"--sparsity {options.sparsity}: out of reach; {-gone / total:.3f} can go before layers get slower"
+        )
+    found, beyond = [], []
     if options.latency is not None:
         time = least(choices, Limits(limits.gone, bytes=limits.bytes), lambda c: c.nanoseconds)
         found.append(f"--latency {options.latency}: " + _reached(time, taken.nanoseconds, 1e6, "ms"))
+        beyond.append(_beyond(time, taken.nanoseconds, options.latency * 1e6))
     if options.size is not None:
         size = least(choices, Limits(limits.gone, limits.nanoseconds), lambda c: c.bytes)
         found.append(f"--size {options.size}: " + _reached(size, taken.bytes, KIB, "KB"))
-    return f"{'; '.join(found)} (on {profile.name}, with at most {MAX_SPARSITY:.0%} of a layer's blocks gone)"
+        beyond.append(_beyond(size, taken.bytes, options.size * KIB))
+    where = f"(on {profile.name}, with at most {MAX_SPARSITY:.0%} of a layer's blocks gone)"
+    return OutOfReach(f"{'; '.join(found)} {where}", max(beyond))
+
+
+def _beyond(least_sum: float | None, taken: float, limit: float) -> float:
+    return math.inf if least_sum is None else (least_sum + taken) / limit
 
 
 def _reached(least_sum: float | None, taken: float, scale: float, unit: str) -> str:
     if least_sum is None:
         return "out of reach together with the other limit"
-    return f"out of reach, the least is {math.ceil((least_sum + taken) / scale * 1e3) / 1e3} {unit}"
+    return f"out of reach, the least found is {math.ceil((least_sum + taken) / scale * 1e3) / 1e3} {unit}"
 
 
 def _budget(choice: Choice, profile: Profile) -> LayerBudget:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lacewing.converter.errors import OutOfReach
 from lacewing.converter.ir import Graph, Node
-from lacewing.converter.options import ConvertOptions
+from lacewing.converter.options import MAX_SPARSITY, ConvertOptions
 from lacewing.converter.progress import Progress, silent
 from lacewing.converter.sparsity.budget import KIB, LayerBudget, device_profile, plan_budget, why_dense
 from lacewing.converter.sparsity.permutation_sets import (
@@ -90,7 +90,8 @@ def plan_pruning(
         try:
             budgets = plan_budget(canonical(narrower), options, inputs, seed, reach)
         except OutOfReach as refusal:  # with fewer channels there may be a way
-            refused = refusal
+            if refused is None or refusal.beyond < refused.beyond:
+                refused = refusal
             continue
         error = channel_weight * lost + sum(budget.error for budget in budgets.values())
         if error < least:
@@ -192,8 +193,8 @@ class _Costs:
         limits = np.array([time, size])
         self._fixed, self._free = self._of(whole)
         self._over = np.maximum(self._fixed + self._free - limits, 0)
-        # What blocks can make sparse is worth as much as they will leave of it.
-        self._left = np.clip((limits - self._fixed) / np.maximum(self._free, 1), 0, 1)
+        # What blocks can make sparse is worth as much as they will leave of it, which is never nothing.
+        self._left = np.clip((limits - self._fixed) / np.maximum(self._free, 1), 1 - MAX_SPARSITY, 1)
 
     @property
     def exceeded(self) -> bool:

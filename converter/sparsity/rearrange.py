@@ -7,6 +7,7 @@ layer's weights take any order of its input and output channels. Works on graphs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 from lacewing.converter.errors import OptionError
 from lacewing.converter.ir import Graph, Node
+from lacewing.converter.lowering.blocks import occupied, smallest_block_rows
+from lacewing.converter.options import ConvertOptions
 from lacewing.converter.sparsity.budget import LayerBudget
 from lacewing.converter.sparsity.channel_order import search
 from lacewing.converter.sparsity.obs import Block
@@ -86,15 +89,33 @@ class Rearrangement:
 
 
 def rearrange_for(
-    graph: Graph, budgets: Mapping[str, LayerBudget], inputs: Mapping[str, Array], seed: int
+    graph: Graph, budgets: Mapping[str, LayerBudget], inputs: Mapping[str, Array], options: ConvertOptions
 ) -> Rearrangement | None:
-    """For the blocks and shares of ``budgets``; None where nothing is pruned. inputs: name -> [N, ...] f32."""
+    """For the blocks and shares of ``budgets``; None where nothing is pruned. inputs: name -> [N, ...] f32.
+
+    A conv that only selects channels takes more blocks when those are scattered: under a limit, for which it was priced as it
+    came, the channels around it stay where it would.
+    """
     pruned = {name: b for name, b in budgets.items() if b.share}
     if not pruned:
         return None
     blocks = {name: b.block for name, b in pruned.items()}
     shares = {name: b.share for name, b in pruned.items()}
-    return rearrange(graph, weight_saliency(graph, pruned, inputs), blocks, shares, seed)
+    saliency = weight_saliency(graph, pruned, inputs)
+    found = rearrange(graph, saliency, blocks, shares, options.seed)
+    if not options.limited or not np.any(_selecting(found.apply(graph)) > _selecting(graph)):
+        return found
+    still = {v for n in graph.nodes if n.attrs.get("fixed") for v in (n.inputs[0], n.output)}
+    return rearrange(graph, saliency, blocks, shares, options.seed, still)
+
+
+def _selecting(graph: Graph) -> Array:
+    """[2]: the blocks that convs which only select channels are stored in, and the rows of all these blocks."""
+    found = np.zeros(2, np.int64)
+    for weight in (n.weights["weight"] for n in graph.nodes if n.attrs.get("fixed")):
+        rows = smallest_block_rows(weight)
+        found += int(occupied(weight, rows).sum()) * np.array([1, rows])
+    return found
 
 
 def rearrange(
@@ -103,19 +124,20 @@ def rearrange(
     blocks: Mapping[str, Block],
     shares: Mapping[str, float],
     seed: int = 0,
+    still: AbstractSet[str] = frozenset(),
 ) -> Rearrangement:
     """Finds places for the channels that let the layers keep as much saliency as a bounded search finds.
 
     Per layer to be pruned: saliency in the shape of its weight, not negative, of any scale, since layers count alike;
     its block; the share of its blocks that go. Layers that ``shares`` leaves out or gives 0 have no say. Raises
-    OptionError for layers that cannot be pruned so. The same arguments give the same result.
+    OptionError for layers that cannot be pruned so. What ``still`` names, and what is tied to it, keeps its places. The same arguments give the same result.
     """
     nodes = {n.name: n for n in graph.nodes}
     for name, share in shares.items():
         _check(name, nodes.get(name), saliency.get(name), blocks, share)
     pruned = [n for n in graph.nodes if shares.get(n.name)]
     layers = {n.name: BlockSaliency(n.name, saliency[n.name], blocks[n.name], shares[n.name]) for n in pruned}
-    sets = [s for s in permutation_sets(graph) if _concerned(s, pruned)]
+    sets = [s for s in permutation_sets(graph) if _concerned(s, pruned) and not s.places.keys() & still]
     found = search(graph, layers, sets, seed)
     orders = value_orders(graph, sets, found)
     retention = {}

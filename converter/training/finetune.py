@@ -192,7 +192,7 @@ class FineTuning:
         pruning = self.plan()
         if not self._recipe.rearrange:
             return pruning, None
-        return pruning, rearrange_for(pruning.graph, pruning.budgets, self._inputs, self._options.seed)
+        return pruning, rearrange_for(pruning.graph, pruning.budgets, self._inputs, self._options)
 
     def _metric_before(self) -> dict[str, float]:
         found = self._measured(Network(self._source))

@@ -44,7 +44,7 @@ def layer_rows(session: Session, profile: Profile | None = None) -> list[LayerRo
             output_shape=model.tensors[op.output].dims,
             output_dtype=model.tensors[op.output].dtype,
             block=_block(model, op),
-            sparsity=_sparsity(model, op),
+            sparsity=sparsity_of(model, op),
             macs=layer.macs,
             kept_macs=layer.kept_macs,
             weight_bytes=layer.weight_bytes,
@@ -87,7 +87,8 @@ def _block(model: Model, op: Op) -> str | None:
     return f"{rows}x{8 if kept_in_pairs(op) else 4}"
 
 
-def _sparsity(model: Model, op: Op) -> float | None:
+def sparsity_of(model: Model, op: Op) -> float | None:
+    """The share of blocks that the file does not hold of ``op``; None where there are no blocks."""
     if op.kind != "conv":
         return None
     if op.attributes["encoding"] == ENCODINGS["dense"]:

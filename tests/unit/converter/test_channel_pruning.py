@@ -11,14 +11,17 @@ from lacewing.converter.calibration import open_dataset
 from lacewing.converter.convert import quantize_graph
 from lacewing.converter.errors import OptionError, OutOfReach
 from lacewing.converter.execute import Executor
+from lacewing.converter.lowering.blocks import occupied, smallest_block_rows
 from lacewing.converter.options import ConvertOptions, LayerChoice
 from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import stack
-from lacewing.converter.sparsity.budget import REACH, device_profile, plan_budget
+from lacewing.converter.sparsity.budget import REACH, LayerBudget, device_profile, plan_budget
 from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, Pruning, plan_pruning
+from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.sparsity.permutation_sets import is_dense, permutation_sets, permute
 from lacewing.converter.sparsity.prices import Prices
+from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.sparsity.without_channels import without_channels
 from lacewing.converter.training.distillation import Distillation, answers_of, inner_values
 from lacewing.converter.training.network import Network
@@ -206,11 +209,44 @@ def test_a_limit_on_bytes_takes_channels_too():
 
 
 def test_what_even_channels_cannot_meet_is_refused_and_unknown_layers_at_once():
-    with pytest.raises(OutOfReach, match="the least is"):
+    with pytest.raises(OutOfReach, match="the least found is"):
         planned(deepwise(), 0.01)
     graph = deepwise()
     with pytest.raises(OptionError, match="no such layer"):
         planned(graph, 0.7, layers={"nowhere": LayerChoice("4x4", 0.5)})
+
+
+def selecting_first_half():
+    """A conv that selects the first 32 of 64 channels, between two that may be pruned."""
+    b = Builder(0, size=16)
+    wide = b.conv("wide", b.conv("stem", "x", 32, **POINT), 64, **POINT)
+    picked = b.conv("pick", wide, 32, fixed=True, **POINT)
+    b.nodes[-1].weights = {
+        "weight": np.eye(64, dtype=np.float32)[:32, :, None, None],
+        "bias": np.zeros(32, np.float32),
+    }
+    return b.graph(b.conv("y", picked, 64, **POINT))
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_under_a_limit_a_selection_is_stored_in_no_more_blocks(limited):
+    """It was priced as it came."""
+    graph = selecting_first_half()
+    told = options(graph, block="2x4", **({"latency": 1.0} if limited else {"sparsity": 0.5}))
+    inputs = stack(samples(graph), graph, 8)
+    budgets = {name: LayerBudget(Block(2, 4), 0.5) for name in ("wide", "y")}
+    moved = rearrange_for(graph, budgets, inputs, told)
+    pick = {n.name: n for n in moved.apply(graph).nodes}["pick"].weights["weight"]
+    whole = smallest_block_rows(pick) == 4 and occupied(pick, 4).sum() == 8
+    assert whole == limited
+
+
+def test_a_selection_is_told_nothing():
+    graph = selecting_first_half()
+    with pytest.raises(OptionError, match="--layer pick: selects channels"):
+        planned(graph, layers={"pick": LayerChoice("4x4", 0.5)})
+    with pytest.raises(OptionError, match="no such layer; there are stem, wide, y"):
+        planned(graph, layers={"nowhere": LayerChoice("4x4", 0.5)})
 
 
 def test_selections_and_flattened_maps_keep_their_channels():

@@ -12,11 +12,13 @@ from lacewing.cli import main
 from lacewing.commands.layers import layer_rows
 from lacewing.converter.calibration import Preprocessing, open_dataset
 from lacewing.converter.compare import compare
-from lacewing.converter.convert import convert
+from lacewing.converter.convert import convert, quantize_graph
 from lacewing.converter.errors import CalibrationError, OptionError
 from lacewing.converter.ir_to_onnx import to_onnx
 from lacewing.converter.labels import read_labels
+from lacewing.converter.lowering.lower import lower
 from lacewing.converter.options import ConvertOptions, LayerChoice
+from lacewing.converter.report import make_report
 from lacewing.converter.report_page import report_page
 from lacewing.converter.source import load_graph
 from lacewing.errors import OutputError
@@ -160,7 +162,8 @@ def test_compare_leaves_out_what_was_rearranged(tmp_path):
     (tmp_path / "s.onnx").write_bytes(to_onnx(graph).SerializeToString())
     data = [{"x": s["x"]} for s in samples(graph, 8)]
     for rearrange in (True, False):
-        options = ConvertOptions(data, sparsity=0.5, rearrange=rearrange, profile="x86-avx512vnni")
+        told = {"rearrange": rearrange, "equalize": False, "profile": "x86-avx512vnni"}
+        options = ConvertOptions(data, sparsity=0.5, **told)
         convert(tmp_path / "s.onnx", tmp_path / "s.lace", options)
         source = load_graph(tmp_path / "s.onnx", {})
         result = compare(tmp_path / "s.lace", source, open_dataset(data, {"x": graph.shapes["x"]}))
@@ -168,6 +171,49 @@ def test_compare_leaves_out_what_was_rearranged(tmp_path):
         assert bool(result.moved) == rearrange
         assert not set(result.moved) & set(result.layers)
         assert result.layers and min(result.layers.values()) > 0
+
+
+@pytest.mark.parametrize("equalized", [True, False])
+def test_compare_leaves_out_what_was_scaled_and_agrees_with_the_report_on_the_rest(
+    source, tmp_path, equalized
+):
+    model, data = source
+    graph = load_graph(model, {})
+    report = convert(model, tmp_path / "m.lace", ConvertOptions(data, equalize=equalized))
+    result = compare(tmp_path / "m.lace", graph, open_dataset(data, {"x": (1, 3, 16, 16)}))
+    assert bool(result.moved) == equalized
+    values = {n.name: n.output for n in graph.nodes}
+    for layer in report.layers:
+        if values[layer.name] not in result.moved:
+            assert result.layers[values[layer.name]] == pytest.approx(layer.sqnr_db, abs=1.0), layer.name
+
+
+def test_blocks_that_int8_rounds_to_zero_count_as_gone():
+    """As they do in the file."""
+    graph = residual_network()
+    node = next(n for n in graph.nodes if n.op == "conv" and n.weights["weight"].shape[:2] == (32, 32))
+    data = open_dataset([{"x": s["x"]} for s in samples(graph, 8)], {"x": graph.shapes["x"]})
+    options = ConvertOptions([], layers={node.name: LayerChoice("2x4", 0.25)})
+    made = quantize_graph(graph, data, options)
+    made.plan.layers[node.name].weight[:16] = 0
+    made.model = lower(made.graph, made.plan)
+    (layer,) = [la for la in make_report(made, options).layers if la.block != "dense"]
+    with Session(made.model.to_bytes()) as session:
+        (row,) = [row for row in layer_rows(session) if row.name == node.name]
+    assert layer.sparsity == pytest.approx(row.sparsity, abs=1e-4)
+    assert layer.sparsity > 0.5
+
+
+def test_a_warning_of_lost_accuracy_is_of_what_went(source, tmp_path):
+    """Where blocks bring no time nothing goes, whatever was asked."""
+    (tmp_path / "s.onnx").write_bytes(to_onnx(separable()).SerializeToString())
+    data = [{"x": s["x"]} for s in samples(separable(), 8)]
+    told = {"block": "1x4", "budget": "uniform", "profile": "x86-avx512vnni"}
+    for sparsity, gone in ((0.3, False), (0.8, True)):
+        options = ConvertOptions(data, sparsity=sparsity, **told)
+        report = convert(tmp_path / "s.onnx", tmp_path / "s.lace", options)
+        print(sparsity, report.sparsity, report.warnings)
+        assert any("one-shot sparsity" in warning for warning in report.warnings) == gone
 
 
 def test_compare_refuses_another_network(source, tmp_path):
