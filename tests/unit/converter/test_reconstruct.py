@@ -99,5 +99,5 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 def test_fewer_than_no_passes_are_refused():
-    with pytest.raises(OptionError, match="reconstruct must be 0 or more passes, not -1"):
+    with pytest.raises(OptionError, match="reconstruct must be 0 or more, not -1"):
         Recipe(Stripes(SIZE, 0), reconstruct=-1)
