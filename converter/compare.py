@@ -86,7 +86,9 @@ def compare(
         _check_edges(session, graph)
         repeats = session.metadata.get("repeated_channels", {})
         movable = _movable(graph) if session.metadata.get(REARRANGED) else set()
-        scaled = session.metadata.get(EQUALIZED, ())
+        scaled = session.metadata.get(EQUALIZED, [])
+        if not isinstance(scaled, list):
+            raise OptionError(f"the file's metadata '{EQUALIZED}' is no list of values: convert it again")
         moved = [n.output for n in graph.nodes if n.output in movable or printable(n.output) in scaled]
         for i, sample in enumerate(dataset):
             reference = _as_stored(executor.run(sample), repeats, names)

@@ -130,7 +130,8 @@ def rearrange(
 
     Per layer to be pruned: saliency in the shape of its weight, not negative, of any scale, since layers count alike;
     its block; the share of its blocks that go. Layers that ``shares`` leaves out or gives 0 have no say. Raises
-    OptionError for layers that cannot be pruned so. What ``still`` names, and what is tied to it, keeps its places. The same arguments give the same result.
+    OptionError for layers that cannot be pruned so. What ``still`` names, and what is tied to it, keeps its places. The same
+    arguments give the same result.
     """
     nodes = {n.name: n for n in graph.nodes}
     for name, share in shares.items():

@@ -216,6 +216,15 @@ def test_a_warning_of_lost_accuracy_is_of_what_went(source, tmp_path):
         assert any("one-shot sparsity" in warning for warning in report.warnings) == gone
 
 
+@pytest.mark.parametrize("metadata", [3, "x", {"x": 1}])
+def test_compare_refuses_metadata_that_no_conversion_writes(source, tmp_path, metadata):
+    model, data = source
+    convert(model, tmp_path / "m.lace", ConvertOptions(data, metadata={"equalized": metadata}))
+    dataset = open_dataset(data, {"x": (1, 3, 16, 16)})
+    with pytest.raises(OptionError, match="no list of values"):
+        compare(tmp_path / "m.lace", load_graph(model, {}), dataset)
+
+
 def test_compare_refuses_another_network(source, tmp_path):
     model, data = source
     convert(model, tmp_path / "m.lace", ConvertOptions(data))
