@@ -110,7 +110,7 @@ def run_convert(args: argparse.Namespace) -> int:
         **training(args),
     )
     read = (args.model, args.calib, args.finetune, args.profile)
-    check_kept(args.output, *read)
+    check_kept(args.output, args.finetune)  # ``convert`` knows the others
     if args.report is not None:
         check_writable(args.report)
         check_kept(args.report, *read)

@@ -85,11 +85,7 @@ def compare(
     with lacewing.Session(lace) as session:
         _check_edges(session, graph)
         repeats = session.metadata.get("repeated_channels", {})
-        movable = _movable(graph) if session.metadata.get(REARRANGED) else set()
-        scaled = session.metadata.get(EQUALIZED, [])
-        if not isinstance(scaled, list):
-            raise OptionError(f"the file's metadata '{EQUALIZED}' is no list of values: convert it again")
-        moved = [n.output for n in graph.nodes if n.output in movable or printable(n.output) in scaled]
+        moved = _moved(graph, session.metadata)
         for i, sample in enumerate(dataset):
             reference = _as_stored(executor.run(sample), repeats, names)
             results = session.layer_results({printable(k): v for k, v in sample.items()})
@@ -109,9 +105,14 @@ def compare(
     )
 
 
-def _movable(graph: Graph) -> set[str]:
-    """The values whose channels a conversion may have moved."""
-    return {value for moving in permutation_sets(graph) for value in moving.places}
+def _moved(graph: Graph, metadata: dict[str, Any]) -> list[str]:
+    """The values whose channels the conversion scaled, or may have moved, in execution order."""
+    sets = permutation_sets(graph) if metadata.get(REARRANGED) else []
+    movable = {value for moving in sets for value in moving.places}
+    scaled = metadata.get(EQUALIZED, [])
+    if not isinstance(scaled, list):
+        raise OptionError(f"the file's metadata '{EQUALIZED}' is no list of values: convert it again")
+    return [n.output for n in graph.nodes if n.output in movable or printable(n.output) in scaled]
 
 
 def _check_edges(session: lacewing.Session, graph: Graph) -> None:

@@ -12,14 +12,18 @@ from lacewing.errors import OutputError
 
 def check_writable(path: Path) -> None:
     """Raises OutputError now rather than after minutes of work."""
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    _check_place(path)
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OutputError(f"{path}: the folder {path.parent} is not writable ({error})") from error
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give a file name")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
 
 
 def check_kept(target: Path, *sources: Any) -> None:
@@ -31,11 +35,11 @@ def check_kept(target: Path, *sources: Any) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes ``content`` beside ``path``, syncs, renames. Raises OutputError; nothing is left behind then."""
-    check_writable(path)
+    _check_place(path)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+        raise OutputError(f"{path}: the folder {path.parent} is not writable ({error})") from error
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -61,9 +61,8 @@ class ConversionReport:
     output_bytes: int = 0
     seconds: float = 0.0
     command: str = ""
-    output_sqnr_db: dict[str, float | None] = field(
-        default_factory=dict
-    )  # of a trained network: against itself in float
+    # Of a trained network against itself in float.
+    output_sqnr_db: dict[str, float | None] = field(default_factory=dict)
     # Layer -> share of its saliency that its blocks keep: without rearrangement, with it.
     rearranged: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Layer -> its output channels before and after whole channels went.

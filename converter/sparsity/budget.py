@@ -150,8 +150,9 @@ def _never_pruned(node: Node) -> str:
 def why_dense(graph: Graph, node: Node) -> str:
     """Why blocks cannot go from the layer, whatever the options say; empty if they can."""
     weight = node.weights["weight"]
-    if _never_pruned(node):
-        return _never_pruned(node)
+    reason = _never_pruned(node)
+    if reason:
+        return reason
     if node.inputs[0] in graph.inputs or (node.op == "conv" and weight.shape[1] <= QUAD):
         return "first convolution"
     if weight[0].size < MIN_INPUTS or len(weight) < MIN_OUTPUTS:

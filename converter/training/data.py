@@ -55,9 +55,8 @@ def steps_per_epoch(data: Data, size: int) -> int:
 def in_order(data: Data, size: int) -> Iterator[Batch]:
     """All of the data once, for validation."""
     for begin in range(0, len(data), size):
-        yield data.batch(
-            list(range(begin, min(begin + size, len(data)))), torch.Generator().manual_seed(begin)
-        )
+        indices = list(range(begin, min(begin + size, len(data))))
+        yield data.batch(indices, torch.Generator().manual_seed(begin))
 
 
 def moved(inputs: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -26,8 +26,9 @@ def mean_metric(metric: Metric, answered: Iterable[tuple[Outputs, Any]]) -> floa
             raise TrainingError(
                 f"the recipe's metric gave {_kind(scores)} for {samples} samples: it gives a tensor [N], a number for each"
             )
-        if not torch.isfinite(scores).all():
-            place = int(torch.isfinite(scores).logical_not().nonzero()[0])
+        bad = torch.isfinite(scores).logical_not().nonzero()
+        if len(bad):
+            place = int(bad[0])
             raise TrainingError(
                 f"the recipe's metric gave {float(scores[place])} for sample {count + place}: it gives finite numbers, "
                 "or no mean can be compared; check the metric, and the network's outputs for that sample"

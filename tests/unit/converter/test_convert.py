@@ -204,7 +204,7 @@ def test_blocks_that_int8_rounds_to_zero_count_as_gone():
     assert layer.sparsity > 0.5
 
 
-def test_a_warning_of_lost_accuracy_is_of_what_went(source, tmp_path):
+def test_a_warning_of_lost_accuracy_is_of_what_went(tmp_path):
     """Where blocks bring no time nothing goes, whatever was asked."""
     (tmp_path / "s.onnx").write_bytes(to_onnx(separable()).SerializeToString())
     data = [{"x": s["x"]} for s in samples(separable(), 8)]
