@@ -227,9 +227,9 @@ def test_no_two_trainings_share_a_file():
     assert len({cell.id for cell in cells}) == len(cells)
 
 
-def row(metric, median, by_seed=None, recipe="r", **cell):
+def row(metric, median, by_seed=None, recipe="r", start=70.0, **cell):
     loss = {seed: 1 - top1 / 100 for seed, top1 in (by_seed or {}).items()}
-    trained = {} if by_seed is None else {"by_seed": by_seed, "recipe": recipe, "loss": loss}
+    trained = {} if by_seed is None else {"by_seed": by_seed, "recipe": recipe, "start": start, "loss": loss}
     return described(Cell("n", "auto", **cell)) | {"metric": metric, "median": median} | trained
 
 
@@ -253,8 +253,9 @@ def test_seeds_of_an_older_row_join_the_new_one():
     assert found["loss"] == pytest.approx({"0": 0.2, "1": 0.16, "2": 0.18})
 
 
-def test_seeds_of_another_recipe_do_not_join():
-    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0}, recipe="other")]
+@pytest.mark.parametrize("other", [{"recipe": "other"}, {"start": 70.2}], ids=["recipe", "begun from"])
+def test_seeds_that_were_trained_otherwise_do_not_join(other):
+    older = [row("top1", 80.5, {"0": 80.0, "1": 81.0}, **other)]
     (found,) = merged([row("top1", 83.0, {"1": 84.0, "2": 82.0})], older)
     assert found["by_seed"] == {"1": 84.0, "2": 82.0}
 
