@@ -87,11 +87,11 @@ def load(name: str) -> Profile:
 
 
 def for_this_machine() -> Profile:
-    """The shipped profile of this machine's best kernel tier, or FALLBACK. Raises ProfileError."""
+    """The shipped profile that is named after this machine's best kernel tier, or FALLBACK. Raises ProfileError."""
     from lacewing.library import best_tier
 
-    found = [profile for profile in map(load, shipped()) if profile.tier == best_tier()]
-    return found[0] if found else load(FALLBACK)
+    name = f"x86-{best_tier()}"
+    return load(name if name in shipped() else FALLBACK)
 
 
 def for_file(metadata: Mapping[str, Any]) -> Profile:

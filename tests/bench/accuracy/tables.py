@@ -129,13 +129,22 @@ def label(row: Row) -> str:
 
 def asked(row: Row) -> str:
     """The limit that the converter was given."""
-    return f"{row['time']:.0%} of the dense time" if row["time"] else f"{row['sparsity']:.0%}"
+    by = f" by {row['profile']}" if row["profile"] else ""
+    return f"{row['time']:.0%} of the dense time{by}" if row["time"] else f"{row['sparsity']:.0%}"
 
 
-def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str]:
+def _order(row: Row) -> tuple[bool, bool, str, bool, bool, float, str]:
     ours = row["block"] in ("float", "dense", "auto")
     equally_fast = bool(row["time"])
-    return (ablated(row), equally_fast, not ours, row["block"] != "float", row["sparsity"], row["block"])
+    return (
+        ablated(row),
+        equally_fast,
+        row["profile"],
+        not ours,
+        row["block"] != "float",
+        row["sparsity"],
+        row["block"],
+    )
 
 
 def _other(rows: list[Row], row: Row, metric: str, target: str) -> float | None:

@@ -208,12 +208,12 @@ def source_of(cell: Cell, device: str) -> Graph:
     images = train_set().batch(range(CALIBRATION))[0][INPUT]
     if not cell.time:
         return load_training_graph(narrow(module, 1 - cell.sparsity, images), SHAPE)
-    return as_fast(module, cell.time, images)
+    return as_fast(module, cell.time, images, cell.profile or None)
 
 
-def as_fast(module: nn.Module, part: float, images: Tensor) -> Graph:
-    """As many channels of ``module`` as take no more than ``part`` of its predicted time."""
-    options = ConvertOptions([])
+def as_fast(module: nn.Module, part: float, images: Tensor, profile: str | None = None) -> Graph:
+    """As many channels of ``module`` as take no more than ``part`` of its time, predicted by ``profile``."""
+    options = ConvertOptions([], profile=profile)
     allowed = part * predicted_milliseconds(load_training_graph(module, SHAPE), options)
 
     @functools.cache
@@ -240,7 +240,12 @@ def options_of(cell: Cell, graph: Graph) -> ConvertOptions:
     sparsity = cell.sparsity if cell.method not in ("float", "dense", "channels") else 0.0
     block = BLOCK_OF.get(cell.method, cell.method)
     options = ConvertOptions(
-        samples, calibration_count=CALIBRATION, sparsity=sparsity, block=block, seed=cell.seed
+        samples,
+        calibration_count=CALIBRATION,
+        sparsity=sparsity,
+        block=block,
+        seed=cell.seed,
+        profile=cell.profile or None,
     )
     if not cell.time or cell.method == "channels":
         return options

@@ -31,6 +31,8 @@ from lacewing.converter.progress import silent
 from lacewing.converter.source import load_graph, load_training_graph
 from lacewing.converter.training import Recipe
 from lacewing.converter.training.distributed import workers
+from lacewing.profiles.profile import load as load_profile
+from lacewing.profiles.profile import to_toml
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -384,6 +386,21 @@ def test_rows_are_compared_with_the_float_network_that_is_trained_as_usual():
     more = document | {"rows": [*drawn("float", 95.0, 0, taught=True), *usual]}
     assert "| -0.50 |" in tables(more)
     assert pictures_of(more) == pictures_of(document | {"rows": usual})
+
+
+def test_a_time_is_predicted_and_met_by_the_profile_of_the_cell(tmp_path, monkeypatch):
+    """On a device whose every kernel is half as fast the same part of the time is twice as long."""
+    images = CifarTrain(pictures(1).expand(train.CALIBRATION, -1, -1, -1), torch.zeros(train.CALIBRATION))
+    monkeypatch.setattr(train, "train_set", lambda: images)
+    shipped = load_profile("x86-avx2")
+    costs = {kernel: {unit: 2 * n for unit, n in units.items()} for kernel, units in shipped.costs.items()}
+    slow = tmp_path / "slow.toml"
+    slow.write_text(to_toml(replace(shipped, costs=costs)))
+    graph = load_training_graph(MobileNetV1().eval(), SHAPE)
+    cells = [Cell(CELL_NETWORKS[2], "auto", time=0.5, profile=name) for name in (shipped.name, str(slow))]
+    fast, halved = (train.options_of(cell, graph) for cell in cells)
+    assert (fast.profile, halved.profile) == (shipped.name, str(slow))
+    assert halved.latency == pytest.approx(2 * fast.latency, rel=1e-3)
 
 
 def test_channels_go_until_the_time_is_met():
