@@ -34,7 +34,7 @@ from lacewing.converter.report import ConversionReport, make_report
 from lacewing.converter.search import engine_metric, sparsest
 from lacewing.converter.source import Source, known_shapes, load_graph, load_training_graph, source_size
 from lacewing.converter.sparsity.budget import REACH, device_profile
-from lacewing.converter.sparsity.channel_pruning import CHANNEL_WEIGHT, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import plan_pruning
 from lacewing.converter.sparsity.prune import prune_layer
 from lacewing.converter.sparsity.rearrange import rearrange_for
 from lacewing.converter.training.distributed import Workers, workers
@@ -168,7 +168,7 @@ def quantize_graph(
     equalized = equalize(graph, statistics) if options.equalize else []
     if equalized:
         statistics = collect_statistics(graph, dataset, options.seed, progress)
-    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, CHANNEL_WEIGHT, progress)
+    pruning = plan_pruning(graph, deepcopy, options, inputs, REACH, progress)
     narrowed, graph, budgets = pruning.narrowed(graph), pruning.graph, pruning.budgets
     moved = rearrange_for(graph, budgets, inputs, options) if options.rearrange else None
     if moved is not None:

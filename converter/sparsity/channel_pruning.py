@@ -40,9 +40,8 @@ Kept = dict[str, Array]  # value -> [C'], the channels that stay, rising; values
 # layers lose inputs and outputs; blocks save the rest.
 _PARTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 _LEAST_KEPT = 1 / 4  # of a set's channels
-# By how much an error by lost channels counts more than one by lost blocks, as each is foreseen (docs/sparsity.md). Training mends
-# what blocks leave better.
-CHANNEL_WEIGHT, TRAINED_CHANNEL_WEIGHT = 2.0, 4.0
+# By how much an error by lost channels counts more than one by lost blocks, as each is foreseen (docs/sparsity.md).
+CHANNEL_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,11 @@ def plan_pruning(
     options: ConvertOptions,
     inputs: Mapping[str, Array],
     reach: float,
-    channel_weight: float,
     progress: Progress = silent,
 ) -> Pruning:
     """Blocks for every layer and, where limits and the choice of blocks are the converter's, channels to go first.
 
-    inputs: name -> [N, ...] f32; reach: of ``plan_budget``, which raises; channel_weight: one of the two.
+    inputs: name -> [N, ...] f32; reach: of ``plan_budget``, which raises.
     """
     seed = options.seed
     if not options.limited or options.block != "auto":
@@ -93,7 +91,7 @@ def plan_pruning(
             if refused is None or refusal.beyond < refused.beyond:
                 refused = refusal
             continue
-        error = channel_weight * lost + sum(budget.error for budget in budgets.values())
+        error = CHANNEL_WEIGHT * lost + sum(budget.error for budget in budgets.values())
         if error < least:
             best, least = Pruning(narrower, budgets, kept), error
         if not any(budget.share for budget in budgets.values()):

@@ -26,7 +26,7 @@ from lacewing.converter.quantization.narrow import narrow
 from lacewing.converter.quantization.plan import QuantizationPlan
 from lacewing.converter.quantization.ranges import FITTED
 from lacewing.converter.sparsity.budget import DENSE, TAUGHT_REACH, TRAINED_REACH, LayerBudget, why_dense
-from lacewing.converter.sparsity.channel_pruning import TRAINED_CHANNEL_WEIGHT, Pruning, plan_pruning
+from lacewing.converter.sparsity.channel_pruning import Pruning, plan_pruning
 from lacewing.converter.sparsity.rearrange import Rearrangement, rearrange_for
 from lacewing.converter.training.checkpoint import Checkpoints, fingerprint, fingerprint_of_plan
 from lacewing.converter.training.data import Data, check_divisible
@@ -171,7 +171,6 @@ class FineTuning:
             self._options,
             self._inputs,
             reach,
-            TRAINED_CHANNEL_WEIGHT,
             self._progress,
         )
 

@@ -63,8 +63,8 @@ GENTLE_UP_TO = dict(zip(NETWORKS, (0.0, 0.5, 0.3), strict=True))
 CALIBRATION = 256  # images
 NARROWER = 32  # steps in which channels go until a time is met
 EQUAL_IMAGES = 1000  # on which torch and the engine are compared byte for byte
-# Of what the converter chooses: to be raised where shares, blocks or channels come out otherwise than before.
-REVISION = 1
+# Of what the converter chooses: to be raised where shares or blocks come out otherwise than before, and where channels do, which go for a time.
+REVISION, CHANNEL_REVISION = 1, 1
 LITTLE, LITTLE_EPOCHS, LITTLE_RATE = (
     500,
     100,
@@ -171,7 +171,8 @@ def recipe_id(cell: Cell) -> str:
         return f"plain-{REVISION}"
     recipe = Recipe([], loss=cross_entropy, **settings_of(cell))
     fields = {k: v for k, v in vars(recipe).items() if isinstance(v, (int, float, str))}
-    return hashlib.sha256(repr((REVISION, sorted(fields.items()))).encode()).hexdigest()[:12]
+    revision = (REVISION, CHANNEL_REVISION) if cell.time and cell.method == "auto" else REVISION
+    return hashlib.sha256(repr((revision, sorted(fields.items()))).encode()).hexdigest()[:12]
 
 
 def recipe_of(cell: Cell, validation: CifarTest) -> Recipe:

@@ -49,9 +49,7 @@ def planned(graph, part=None, **told):
     """For ``part`` of the time of ``graph``."""
     if part is not None:
         told["latency"] = part * microseconds(graph) / 1e3
-    return plan_pruning(
-        graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH, CHANNEL_WEIGHT
-    )
+    return plan_pruning(graph, canonical, options(graph, **told), stack(samples(graph), graph, 8), REACH)
 
 
 def some_gone(graph, seed):
@@ -168,7 +166,7 @@ def test_limits_are_met_with_no_more_error_than_by_blocks_alone(part):
     graph = separable(c=32)
     told = options(graph, latency=part * microseconds(graph) / 1e3)
     inputs = stack(samples(graph), graph, 8)
-    found = plan_pruning(graph, canonical, told, inputs, REACH, CHANNEL_WEIGHT)
+    found = plan_pruning(graph, canonical, told, inputs, REACH)
     plain = plan_budget(canonical(graph), told, inputs, 0)
     _, lost = without_channels(graph, found.kept, inputs, 0)
     assert CHANNEL_WEIGHT * lost + sum(b.error for b in found.budgets.values()) <= sum(
@@ -202,9 +200,7 @@ def test_a_limit_on_bytes_takes_channels_too():
     inputs = stack(samples(graph), graph, 8)
     prices = Prices(canonical(graph), device_profile(options(graph)))
     whole = prices.rest.bytes + sum(prices.dense(n.name).bytes for n in canonical(graph).nodes)
-    found = plan_pruning(
-        graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH, CHANNEL_WEIGHT
-    )
+    found = plan_pruning(graph, canonical, options(graph, size=0.8 * whole / 1024), inputs, REACH)
     assert found.kept
 
 
@@ -296,7 +292,6 @@ def test_the_search_says_how_far_it_is():
         limit,
         inputs,
         REACH,
-        CHANNEL_WEIGHT,
         lambda stage, share: told.append((stage, share)),
     )
     shares = [share for _, share in told]

@@ -38,6 +38,7 @@ from lacewing.converter.options import ConvertOptions
 from lacewing.converter.passes import run_passes
 from lacewing.converter.progress import silent
 from lacewing.converter.quantization.layerwise import channel_means, stack
+from lacewing.converter.sparsity import channel_pruning
 from lacewing.converter.sparsity.budget import LayerBudget, device_profile
 from lacewing.converter.sparsity.obs import Block
 from lacewing.converter.training import Recipe, finetune
@@ -176,7 +177,7 @@ def test_fine_tuning_keeps_the_task_the_blocks_and_the_engines_bits():
 
 @pytest.mark.parametrize("features", [0.0, 1.0])
 def test_fine_tuning_with_fewer_channels_keeps_the_task_and_the_engines_bits(monkeypatch, features):
-    monkeypatch.setattr(finetune, "TRAINED_CHANNEL_WEIGHT", 0.0)  # however dear, as many as the time asks for
+    monkeypatch.setattr(channel_pruning, "CHANNEL_WEIGHT", 0.0)  # however dear, as many as the time asks for
     graph, told = raw_graph(), options(sparsity=0.0, profile="x86-avx512vnni")
     model = lower(run_passes(graph), tuned(told=told, epochs=1, quantized_epochs=0).plan)
     time = sum(device_profile(told).op(model, op) for op in model.ops) / 1e6
