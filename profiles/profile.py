@@ -90,8 +90,8 @@ def for_this_machine() -> Profile:
     """The shipped profile that is named after this machine's best kernel tier, or FALLBACK. Raises ProfileError."""
     from lacewing.library import best_tier
 
-    name = f"x86-{best_tier()}"
-    return load(name if name in shipped() else FALLBACK)
+    found = [name for name in shipped() if name.endswith(f"-{best_tier()}")]
+    return load(found[0] if found else FALLBACK)
 
 
 def for_file(metadata: Mapping[str, Any]) -> Profile:

@@ -165,14 +165,7 @@ class FineTuning:
     def plan(self) -> Pruning:
         """The channels that go, and block and share of every layer; a benchmark of other patterns has its own."""
         reach = TAUGHT_REACH if self._recipe.loss is None else TRAINED_REACH
-        return plan_pruning(
-            self._source,
-            _canonical,
-            self._options,
-            self._inputs,
-            reach,
-            self._progress,
-        )
+        return plan_pruning(self._source, _canonical, self._options, self._inputs, reach, self._progress)
 
     def masks(self, graph: Graph, budgets: Mapping[str, LayerBudget]) -> BlockMasks:
         """The masks that training keeps to; a benchmark of other patterns has its own."""

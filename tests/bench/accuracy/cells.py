@@ -105,15 +105,14 @@ def comparison() -> list[Cell]:
     return found
 
 
-def equally_fast() -> list[Cell]:
-    """Patterns that take the same time as measured on DEVICE; on the smallest network with few epochs as well."""
-    cells = [
+def equally_fast(seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
+    """Patterns that take the same time by the profile of DEVICE."""
+    return [
         Cell(network, method, time=EQUAL_TIME, seed=seed, profile=DEVICE)
-        for seed in SEEDS
+        for seed in seeds
         for network in NETWORKS
         for method in EQUALLY_FAST
     ]
-    return cells + [replace(c, epochs=SHORT_EPOCHS) for c in cells if c.network == NETWORKS[0]]
 
 
 def ablation() -> list[Cell]:
@@ -128,7 +127,7 @@ def ablation() -> list[Cell]:
 
 def short() -> list[Cell]:
     """All of the above on the smallest network, one seed and few epochs."""
-    cells = dict.fromkeys((*headline((0,)), *comparison(), *ablation()))
+    cells = dict.fromkeys((*headline((0,)), *comparison(), *equally_fast((0,)), *ablation()))
     return [replace(cell, epochs=SHORT_EPOCHS) for cell in cells if cell.network == NETWORKS[0]]
 
 
